@@ -1,0 +1,95 @@
+"""Who asks, through either door, and what they may ask: the words shared by gRPC and HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from services.chassis import errors
+from services.chassis.clock import wall
+
+# The deadline of a stream that its caller did not limit: such a call ends when either side leaves.
+UNLIMITED = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom the token names: a person's or a service's subject, the agency it acts for, its roles."""
+
+    subject: str
+    agency: str
+    roles: frozenset[str] = frozenset()
+
+    def has(self, *roles: str) -> bool:
+        return not self.roles.isdisjoint(roles)
+
+
+PUBLIC = Principal(subject="public", agency="", roles=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who asks, until when an answer is of use (wall time), and the key that makes it unique."""
+
+    principal: Principal
+    deadline: datetime
+    traceparent: str
+    method: str
+    idempotency_key: str = ""
+
+    def remaining(self) -> timedelta:
+        """What is left of the caller's patience; may be negative."""
+        return self.deadline - wall()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may call a method. Services refine it (this household, this agency) inside the use case."""
+
+    roles: frozenset[str] = frozenset()
+    public: bool = False
+
+    def check(self, principal: Principal) -> None:
+        if not self.public and self.roles.isdisjoint(principal.roles):
+            raise errors.denied("role-not-allowed", "None of the caller's roles may do this.")
+
+
+def allow(*roles: str) -> Rule:
+    """Only callers with one of these roles."""
+    if not roles:
+        raise ValueError("a rule that allows nobody is written by leaving the rule out")
+    return Rule(roles=frozenset(roles))
+
+
+def anyone() -> Rule:
+    """Everybody, with or without a token; a token that is shown must still be valid."""
+    return Rule(public=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where HTTP finds a method: `Route("GET", "/v1/cases/{case_id}", "GetCase")`.
+
+    The names in braces are fields of the request (dots reach into messages). Other fields come from the query
+    for GET and DELETE, from the JSON body for the rest.
+    """
+
+    verb: str
+    path: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A proto service and what serves it. A method without a rule is refused to everyone.
+
+    `implementation` has a method for each method of the proto service, named as there:
+    `async def OpenCase(self, request: OpenCaseRequest, call: Call) -> OpenCaseResponse`,
+    or an async generator for a server stream.
+    """
+
+    name: str
+    implementation: object
+    rules: Mapping[str, Rule]
+    routes: Sequence[Route] = field(default=())
