@@ -12,13 +12,17 @@ FILE = Path(__file__).with_name("topics.yaml")
 
 Cleanup = Literal["delete", "compact"]
 Classification = Literal["internal", "restricted"]
+Unknown = Literal["park", "ignore"]
 HOUR_MS = 3_600_000
 LONGEST_RESTRICTED_HOURS = 168
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: what orders it, how long it is kept, how closely it is held, who writes and who reads."""
+    """One topic: what orders it, how long it is kept, how closely it is held, who writes and who reads.
+
+    `snapshot` is the event that carries full state; `unknown` is what a reader does with a type it does not know.
+    """
 
     name: str
     key: str
@@ -29,6 +33,8 @@ class Topic:
     producer: str
     consumers: tuple[str, ...]
     events: tuple[str, ...]
+    snapshot: str
+    unknown: Unknown
 
     def __post_init__(self) -> None:
         """Refuse what the design forbids, so that it cannot be deployed."""
@@ -38,6 +44,10 @@ class Topic:
             raise ValueError(f"{self.name}: cleanup is {self.cleanup!r}, not one of {get_args(Cleanup)}")
         if self.classification not in get_args(Classification):
             raise ValueError(f"{self.name}: unknown classification {self.classification!r}")
+        if self.unknown not in get_args(Unknown):
+            raise ValueError(f"{self.name}: unknown is {self.unknown!r}, not one of {get_args(Unknown)}")
+        if self.snapshot not in self.events:
+            raise ValueError(f"{self.name}: its snapshot {self.snapshot} is not among its events")
         if self.classification == "restricted" and self.retention_hours > LONGEST_RESTRICTED_HOURS:
             raise ValueError(f"{self.name}: restricted, so kept for {LONGEST_RESTRICTED_HOURS} hours at most")
 

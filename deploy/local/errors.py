@@ -1,0 +1,33 @@
+"""What can go wrong while the stack is brought up, said so that a person can act on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+LAST_LINES = 12
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked; the message says why and what to do."""
+
+
+class CannotStart(StackError):
+    """One part did not come up: names the part, the reason, the last words of its log and where the log is."""
+
+    def __init__(self, part: str, reason: str, log: Path | None = None) -> None:
+        self.part, self.reason, self.log = part, reason, log
+        lines = [f"{part} cannot start: {reason}"]
+        if log is not None:
+            lines += [f"  | {line}" for line in tail(log)]
+            lines.append(f"  log: {log}")
+        super().__init__("\n".join(lines))
+
+
+def tail(log: Path, count: int = LAST_LINES) -> list[str]:
+    """The last non-empty lines of a log; none when it was never written."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        text = file.read().decode(errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-count:]

@@ -1,0 +1,141 @@
+"""Where the stack keeps its state and its downloads, and which user may enter them.
+
+PostgreSQL refuses to run as root, so a stack started by root runs it as `nobody`: the state folder must then be one
+that `nobody` can enter. When the project lies where only root can go, the state moves to the system's folder for
+temporary files that survive a reboot, and `.state` becomes a link to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.errors import StackError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An operating-system user that a part runs as."""
+
+    uid: int
+    gid: int
+
+
+def unprivileged() -> User | None:
+    """The user that PostgreSQL runs as when we are root; None when we are somebody ordinary already."""
+    if os.geteuid() != 0:
+        return None
+    entry = pwd.getpwnam("nobody")
+    return User(entry.pw_uid, entry.pw_gid)
+
+
+def enterable(folder: Path) -> bool:
+    """Whether any user can walk down to this folder (its own mode is not looked at if it does not exist yet)."""
+    real = folder.resolve()
+    return all(step.stat().st_mode & stat.S_IXOTH for step in (real, *real.parents) if step.exists())
+
+
+def public_folder() -> Path:
+    """A folder every user can enter, kept over a reboot where the system has one."""
+    candidates = (Path("/var/tmp"), Path(tempfile.gettempdir()))  # noqa: S108 -- ownership is checked in `private`
+    for candidate in candidates:
+        if candidate.is_dir() and enterable(candidate) and os.access(candidate, os.W_OK):
+            return candidate
+    raise StackError(f"no folder that every user can enter: looked at {candidates}; set AID_STATE to one")
+
+
+def private(folder: Path) -> Path:
+    """Make the folder, enterable but not listable by others; refuse one that somebody else laid there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise StackError(f"{folder} belongs to another user; set AID_STATE to a folder of your own")
+    folder.chmod(0o711)
+    return folder
+
+
+def cache() -> Path:
+    """Downloads shared by all stacks of one user; each is checked against its sha256 whenever it is put in use."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return Path(os.environ.get("AID_CACHE") or Path(home) / "regional-aid-network")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The one folder in which a stack remembers everything."""
+
+    folder: Path
+    pointer: Path | None = None  # a link that tells people where the folder is, when it could not be in the project
+
+    @classmethod
+    def locate(cls, project: Path = PROJECT) -> State:
+        """`AID_STATE`, else `.state` in the project, else (root, in a folder only root can enter) a public place."""
+        wanted = os.environ.get("AID_STATE")
+        folder = Path(wanted).absolute() if wanted else project / ".state"
+        if unprivileged() is None or enterable(folder.parent):
+            return cls(folder.resolve())
+        if wanted:
+            raise StackError(f"AID_STATE={wanted}: the unprivileged user of PostgreSQL cannot enter that folder")
+        digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:12]
+        return cls(public_folder() / f"regional-aid-network-{digest}", pointer=folder)
+
+    def create(self) -> None:
+        """Lay out the folder, and link to it from the project when it had to move."""
+        private(self.folder)
+        for path in (self.log, self.secrets, self.identity, self.keys):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o700)
+        if self.pointer is not None:
+            self.pointer.unlink(missing_ok=True)
+            self.pointer.symlink_to(self.folder)
+
+    @property
+    def log(self) -> Path:
+        """One file per process."""
+        return self.folder / "log"
+
+    @property
+    def secrets(self) -> Path:
+        """Passwords of the databases, made at first start."""
+        return self.folder / "secrets"
+
+    @property
+    def identity(self) -> Path:
+        """The development issuer's key and what it issued."""
+        return self.folder / "identity"
+
+    @property
+    def keys(self) -> Path:
+        """The key-encryption key of intake's vault."""
+        return self.folder / "keys"
+
+    @property
+    def clock(self) -> Path:
+        """The offset of the stepped clock; absent when domain time is wall time."""
+        return self.folder / "clock"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the launcher for its life; its text is the launcher's process id."""
+        return self.folder / "launcher.lock"
+
+    @property
+    def record(self) -> Path:
+        """Every address of the running stack, for `status`, `advance` and the tests."""
+        return self.folder / "stack.json"
+
+
+def write_private(path: Path, content: bytes, owner: User | None = None) -> None:
+    """Write a secret so that it is never readable by others, not even for a moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        if owner is not None:
+            os.fchown(descriptor, owner.uid, owner.gid)
+        file.write(content)
