@@ -1,0 +1,121 @@
+"""S1–S3: met on the sidewalk, somewhere to sleep tonight, lodging and food for a few days."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from aid.intake.v1 import intake_pb2 as intake
+from aid.matching.v1 import matching_pb2 as matching
+
+from deploy.local.story.doors import DoorClosed
+from deploy.local.story.stage import Stage, expect, until
+
+OPEN_KEY = "officer-phone-entry-1"
+NIGHTS = 3
+
+
+def mother(stage: Stage) -> dict[str, Any]:
+    """The entry as the officer's phone makes it: who they are, what they need, nothing asked twice."""
+    lodging = {"kind": "NEED_KIND_LODGING", "nights": NIGHTS, "urgency": "URGENCY_TONIGHT"}
+    food = {"kind": "NEED_KIND_FOOD", "nights": NIGHTS, "urgency": "URGENCY_TONIGHT"}
+    diapers = {"kind": "NEED_KIND_GOODS", "itemId": "diapers-newborn", "quantity": 80, "urgency": "URGENCY_SOON"}
+    return {
+        "household": {
+            "persons": [
+                {
+                    "givenName": "Story", "familyName": "Mother", "birthDate": "1996-05-14", "relationship": 1,
+                    "dueDate": (stage.today() + timedelta(days=7)).isoformat(), "note": "asleep on the sidewalk",
+                },
+                {"givenName": "Story", "familyName": "Toddler", "ageBand": "AGE_BAND_CHILD", "relationship": 2},
+            ],
+            "unsheltered": True, "survivor": True, "fleeing": True, "area": "riverside",
+            "handoffPoint": "Central station, information desk", "handoffSlot": "any day 10:00 to 12:00",
+        },
+        "needs": [lodging, food, diapers],
+        "findTonight": True,
+    }  # fmt: skip
+
+
+async def met_on_the_sidewalk(stage: Stage) -> str:
+    """S1: one entry, sent twice because the signal failed, is one case."""
+    entry = mother(stage)
+    first = await stage.doors.http("officer", "intake", "POST", "/v1/cases", entry, OPEN_KEY)
+    again = await stage.doors.http("officer", "intake", "POST", "/v1/cases", entry, OPEN_KEY)
+    expect(first == again, "the entry sent twice gets the same answer")
+    stage.memory.case_id, stage.memory.need_ids = first["caseId"], first["needIds"]
+    hub = first["tonight"].get("hub")
+    expect(bool(hub), f"a household in hiding is answered with the hub, but the answer was {sorted(first['tonight'])}")
+    stage.memory.arrival_code = hub["arrivalCode"]
+    return f"case {first['caseId']}, 3 needs; sent twice, recorded once"
+
+
+async def somewhere_tonight(stage: Stage) -> str:
+    """S2: the officer has a number, a code and a meeting point; only the hub sees the place held."""
+    entry = await until(lambda: desk_entry(stage, stage.memory.need_ids[0]), "the hold on the hub's desk")
+    held = entry.referral
+    expect(held.head_count == 2, f"the hub expects 2 persons, not {held.head_count}")
+    stage.memory.lodging_referral = held.referral_id
+    await nobody_else_sees(stage)
+    until_when = held.expires_at.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")
+    return f"hub desk: code {entry.arrival_code}, referral {held.referral_id} held until {until_when}; nobody else sees it"
+
+
+async def desk_entry(stage: Stage, need: str) -> matching.HubDeskEntry | None:
+    """The lodging entry of the story's household on the desk, once a place is held."""
+    desk = await stage.doors.rpc("hub", "matching", "ListHubDesk", matching.ListHubDeskRequest(), matching.ListHubDeskResponse)
+    for entry in desk.entries:
+        if entry.arrival_code == stage.memory.arrival_code and entry.referral.referral_id and entry.referral.place == "Quiet House":
+            return entry
+    return None
+
+
+async def nobody_else_sees(stage: Stage) -> None:
+    """Another agency finds nothing; the officer finds one frozen word; the shelter's list does not know them."""
+    path = f"/v1/cases/{stage.memory.case_id}"
+    try:
+        await stage.doors.http("case_manager", "intake", "GET", path)
+        expect(False, "another agency must not see the case")
+    except DoorClosed as refusal:
+        expect(refusal.code == "404", f"another agency is told 'not found', not {refusal}")
+    view = (await stage.doors.http("officer", "intake", "GET", path))["case"]
+    expect(view["status"] == "with the hub" and "needs" not in view and "persons" not in view, "police see a status word only")
+    theirs = await stage.doors.rpc("provider", "matching", "ListReferrals", matching.ListReferralsRequest(), matching.ListReferralsResponse)
+    expect(all(one.arrival_code != stage.memory.arrival_code for one in theirs.referrals), "the shelter does not see them")
+
+
+async def lodging_and_food(stage: Stage) -> str:
+    """S3: she calls the hub, says her code and yes; the hub says yes for the house and the kitchen; they arrive."""
+    answered = []
+    for _ in range(2):  # a bed, and meals: whatever waits on the desk under her code
+        entry = await until(lambda: proposed(stage), "a proposed referral on the hub's desk")
+        referral = entry.referral.referral_id
+        yes = matching.AnswerAsProviderRequest(referral_id=referral, accepted=True)
+        await stage.doors.rpc("hub", "matching", "AnswerAsProvider", yes, matching.AnswerAsProviderResponse)
+        hers = intake.AnswerReferralRequest(referral_id=referral, accepted=True, arrival_code=stage.memory.arrival_code)
+        state = await stage.doors.rpc("hub", "intake", "AnswerReferral", hers, intake.AnswerReferralResponse)
+        expect(state.state == "accepted", f"two yes make it accepted, not {state.state}")
+        arrived = await stage.doors.rpc(
+            "hub", "matching", "CheckIn", matching.CheckInRequest(referral_id=referral), matching.CheckInResponse
+        )
+        answered.append(f"{entry.referral.place} to {arrived.last_night}")
+    assigned = intake.AssignWorkerRequest(arrival_code=stage.memory.arrival_code, worker=stage.subject_of("advocate"))
+    await stage.doors.rpc("hub", "intake", "AssignWorker", assigned, intake.AssignWorkerResponse)
+    await until(lambda: needs_in(stage, {"placed": 2}), "lodging and food shown as placed on the case")
+    return f"accepted by both sides and checked in: {', '.join(answered)}; the advocate now sees the case"
+
+
+async def proposed(stage: Stage) -> matching.HubDeskEntry | None:
+    """An entry under her code that still wants an answer."""
+    desk = await stage.doors.rpc("hub", "matching", "ListHubDesk", matching.ListHubDeskRequest(), matching.ListHubDeskResponse)
+    for entry in desk.entries:
+        if entry.arrival_code == stage.memory.arrival_code and entry.referral.state == "proposed":
+            return entry
+    return None
+
+
+async def needs_in(stage: Stage, wanted: dict[str, int]) -> bool:
+    """Whether the case shows at least so many needs in each of these states to the advocate."""
+    view = (await stage.doors.http("advocate", "intake", "GET", f"/v1/cases/{stage.memory.case_id}"))["case"]
+    states = [need["state"] for need in view.get("needs", [])]
+    return all(states.count(state) >= count for state, count in wanted.items())
