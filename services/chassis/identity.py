@@ -132,8 +132,8 @@ class Identity:
         self._verified.clear()
 
 
-class ServiceToken:
-    """The token by which this service presents itself to its neighbours; read again when the file changes."""
+class TokenFile:
+    """A token that somebody else keeps fresh in a file; read again when the file changes."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -146,6 +146,10 @@ class ServiceToken:
             self._token = self._file.read_text().strip()
             self._state = state
         return self._token
+
+
+class ServiceToken(TokenFile):
+    """The token by which this service presents itself to its neighbours."""
 
 
 def _state(path: Path) -> tuple[int, int]:
