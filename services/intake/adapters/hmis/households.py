@@ -1,0 +1,243 @@
+"""Households as the network knows them, built from the rows of an export, with the open question of each:
+where do they sleep?"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from services.intake.domain.hmis_import import (
+    Confidentiality,
+    Enrolment,
+    Household,
+    HouseholdType,
+    LivingSituation,
+    LodgingNeed,
+    Person,
+    Placement,
+    Pregnancy,
+    Relationship,
+)
+
+from .capacity import Berth, Guests
+from .keys import Keys
+from .records import ClientRecord, HealthRecord, ProjectRecord
+from .report import Tally
+from .tables import Stay, Tables
+
+ADULT = 18
+"""Years of age."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A household's open enrolments in one project: the one that says where it sleeps."""
+
+    project: ProjectRecord
+    stays: tuple[Stay, ...]
+
+    @property
+    def since(self) -> date:
+        return min(stay.row.entered for stay in self.stays)
+
+    def moved_in(self, as_of: date) -> date | None:
+        days = [stay.row.moved_in for stay in self.stays if stay.row.moved_in and stay.row.moved_in <= as_of]
+        return min(days, default=None)
+
+    def person_ids(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(stay.row.person_id for stay in self.stays))
+
+
+class Households:
+    """Answers about the households of one export, as of its last day."""
+
+    def __init__(self, tables: Tables, as_of: date, safety_known: bool) -> None:
+        self._tables, self._as_of, self._safety_known = tables, as_of, safety_known
+        rows = [(stay.row.person_id, row) for stay in tables.stays.rows.values() for row in stay.health]
+        self._fleeing = {person_id for person_id, row in rows if row.fleeing}
+        self._survivors = {person_id for person_id, row in rows if row.survivor}
+
+    def is_open(self, stay: Stay) -> bool:
+        """Begun, and no exit by the export's last day. An exit on that day ends it: they do not sleep there
+        that night."""
+        over = stay.exit is not None and stay.exit.exited <= self._as_of
+        return stay.row.entered <= self._as_of and not over
+
+    def open(self, stays: Iterable[Stay]) -> Open | None:
+        """None when every enrolment is over. Of several projects, one with beds counts before one without,
+        and of those the one entered last; a household sleeps in one place."""
+        projects: dict[str, list[Stay]] = {}
+        for stay in stays:
+            if self.is_open(stay):
+                projects.setdefault(stay.row.project_id, []).append(stay)
+        candidates = [Open(self._tables.projects.rows[key], tuple(open_)) for key, open_ in projects.items()]
+        return max(
+            candidates, key=lambda each: (each.project.residential, each.since, each.project.id), default=None
+        )
+
+    def type_of(self, stays: Sequence[Stay]) -> HouseholdType:
+        """By age on the export's last day; where a birth date is missing, a head's child is taken for a
+        child."""
+        ages = {self._is_child(stay) for stay in stays}
+        if ages == {True}:
+            return HouseholdType.ONLY_CHILDREN
+        return HouseholdType.ADULTS_AND_CHILDREN if True in ages else HouseholdType.WITHOUT_CHILDREN
+
+    def guests(self, household: str, stays: Iterable[Stay]) -> Guests | None:
+        """The household as occupants of a project's beds, if it is."""
+        found = self.open(stays)
+        if found is None or not found.project.residential:
+            return None
+        return Guests(
+            household, found.project.id, self.type_of(found.stays), len(found.person_ids()), found.since
+        )
+
+    def confidentiality(self, stays: Iterable[Stay]) -> Confidentiality | None:
+        own = [row for stay in stays for row in stay.health]
+        persons = {stay.row.person_id for stay in stays}
+        if any(row.fleeing for row in own):
+            return Confidentiality.FLEEING
+        if any(row.survivor for row in own):
+            return Confidentiality.SURVIVOR
+        if persons & self._fleeing or persons & self._survivors:
+            return Confidentiality.RECORDED_ELSEWHERE
+        return None if self._safety_known else Confidentiality.NOT_RECORDED
+
+    def note(self, taken: dict[str, list[Stay]], tally: Tally) -> None:
+        """Count what a reader of the report should know although it refuses nothing."""
+        opened: Counter[str] = Counter()
+        for key, stays in taken.items():
+            heads = {stay.row.person_id for stay in stays if stay.row.relationship is Relationship.SELF}
+            tally.note("no-head", not heads)
+            tally.note("several-heads", len(heads) > 1)
+            tally.note("household-id-blank", key.startswith("single:"))
+            tally.note("not-begun", sum(stay.row.entered > self._as_of for stay in stays))
+            tally.note(
+                "exit-after-end",
+                sum(stay.exit is not None and stay.exit.exited > self._as_of for stay in stays),
+            )
+            tally.note("several-projects", len({s.row.project_id for s in stays if self.is_open(s)}) > 1)
+            tally.note(
+                "confidential-by-another-household",
+                self.confidentiality(stays) is Confidentiality.RECORDED_ELSEWHERE,
+            )
+            found = self.open(stays)
+            tally.note("awaiting-move-in", found is not None and self.awaiting_move_in(found))
+            opened.update({stay.row.person_id for stay in stays if self.is_open(stay)})
+        tally.note("person-in-several-open-households", sum(count > 1 for count in opened.values()))
+
+    def awaiting_move_in(self, found: Open) -> bool:
+        project = found.project
+        return project.residential and project.project_type.permanent and found.moved_in(self._as_of) is None
+
+    def _is_child(self, stay: Stay) -> bool:
+        born = self._tables.clients.rows[stay.row.person_id].birth_date
+        if born is None:
+            return stay.row.relationship is Relationship.CHILD
+        return _age(born, self._as_of) < ADULT
+
+
+class Builder:
+    """Makes one Household at a time, so that only the one in hand is held twice."""
+
+    def __init__(
+        self, tables: Tables, households: Households, berths: dict[str, Berth], as_of: date, keys: Keys
+    ) -> None:
+        self._tables, self._households, self._berths = tables, households, berths
+        self._as_of, self._keys = as_of, keys
+
+    def build_all(self, taken: dict[str, list[Stay]], after: int) -> Iterator[Household]:
+        for number, (key, stays) in enumerate(taken.items(), start=1):
+            if number > after:
+                yield self.build(number, key, stays)
+
+    def build(self, number: int, key: str, stays: list[Stay]) -> Household:
+        found = self._households.open(stays)
+        return Household(
+            number=number,
+            source_key=self._keys.household(key),
+            household_type=self._households.type_of(found.stays if found else stays),
+            persons=tuple(self._persons(stays)),
+            enrolments=tuple(self._enrolment(stay) for stay in stays),
+            confidentiality=self._households.confidentiality(stays),
+            lodging=None if found is None else self._lodging(key, found),
+        )
+
+    def _lodging(self, key: str, found: Open) -> Placement | LodgingNeed:
+        project_key = self._keys.project(found.project.id)
+        person_keys = tuple(self._keys.person(person_id) for person_id in found.person_ids())
+        if not found.project.residential:
+            return LodgingNeed(project_key, person_keys, found.since, _sleeping(found.stays, self._as_of))
+        berth = self._berths[key]
+        return Placement(
+            project_key=project_key,
+            offer_key=berth.offer_key,
+            person_keys=person_keys,
+            beds=len(person_keys),
+            over_by=berth.over_by,
+            entered=found.since,
+            moved_in=found.moved_in(self._as_of),
+            awaiting_move_in=self._households.awaiting_move_in(found),
+        )
+
+    def _persons(self, stays: list[Stay]) -> Iterator[Person]:
+        """Each person once, as its latest enrolment in the household has it, in the order of the file."""
+        latest: dict[str, Stay] = {}
+        for stay in stays:
+            known = latest.get(stay.row.person_id)
+            if known is None or known.row.entered <= stay.row.entered:
+                latest[stay.row.person_id] = stay
+        for person_id, stay in latest.items():
+            health = [row for each in stays if each.row.person_id == person_id for row in each.health]
+            yield self._person(person_id, self._tables.clients.rows[person_id], stay, health)
+
+    def _person(self, person_id: str, client: ClientRecord, stay: Stay, health: list[HealthRecord]) -> Person:
+        first, middle, last, suffix = client.names
+        return Person(
+            source_key=self._keys.person(person_id),
+            first_name=first,
+            middle_name=middle,
+            last_name=last,
+            name_suffix=suffix,
+            ssn=client.ssn,
+            birth_date=client.birth_date,
+            birth_date_approximate=client.birth_date_approximate,
+            sex=client.sex,
+            relationship=stay.row.relationship,
+            veteran=client.veteran,
+            survivor=any(row.survivor for row in health),
+            fleeing=any(row.fleeing for row in health),
+            pregnancy=_pregnancy(health),
+        )
+
+    def _enrolment(self, stay: Stay) -> Enrolment:
+        return Enrolment(
+            source_key=self._keys.enrolment(stay.id),
+            person_key=self._keys.person(stay.row.person_id),
+            project_key=self._keys.project(stay.row.project_id),
+            entered=stay.row.entered,
+            exited=stay.exit.exited if stay.exit else None,
+            moved_in=stay.row.moved_in,
+            came_from=stay.row.came_from,
+            destination=stay.exit.destination if stay.exit else None,
+        )
+
+
+def _pregnancy(health: list[HealthRecord]) -> Pregnancy | None:
+    """What was recorded last decides; a row without an answer does not take back an earlier one."""
+    answered = [row for row in health if row.pregnant is not None]
+    last = max(answered, key=lambda row: (row.recorded_on, row.line), default=None)
+    return Pregnancy(last.recorded_on, last.due) if last is not None and last.pregnant else None
+
+
+def _sleeping(stays: Sequence[Stay], as_of: date) -> LivingSituation | None:
+    """The newest that a worker recorded by the export's end; before any, where the first of them came
+    from."""
+    recorded = [row for stay in stays for row in stay.living if row.recorded_on <= as_of]
+    if recorded:
+        return max(recorded, key=lambda row: (row.recorded_on, row.line)).situation
+    return next((stay.row.came_from for stay in stays if stay.row.came_from is not None), None)
+
+
+def _age(born: date, on: date) -> int:
+    return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
