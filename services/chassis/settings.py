@@ -10,7 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.chassis.clock import Clock, SteppedClock, SystemClock
 from services.chassis.database import DatabaseSettings
-from services.chassis.http import HttpSettings, MetricsSettings
+from services.chassis.http import MetricsSettings
+from services.chassis.http_calls import HttpSettings
 from services.chassis.identity import IdentitySettings
 from services.chassis.kafka import KafkaSettings
 from services.chassis.keyring import KeyringSettings
