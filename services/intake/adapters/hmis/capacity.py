@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from services.intake.domain.hmis_import import HouseholdType, Offer, Project, SourceKey
+from services.intake.domain.hmis_import import Availability, BedType, HouseholdType, Offer, Project, SourceKey
 
 from .keys import Keys
 from .records import InventoryRecord, ProjectRecord
@@ -105,15 +105,23 @@ class Occupancy:
 
     def _place(self, guest: Guests) -> Berth:
         """Best is an offer for their kind of household with room; then any with room, since they do lie
-        there; else the one for their kind with the least beyond it. Smaller remainders first, so that large
-        families keep large rooms."""
+        there; else the one they exceed least. Year-round beds are taken to fill before overflow, and the
+        shelter's own before vouchers: the export does not say who has which.
+        """
         choices = self.of_project.get(guest.project_id, ())
         if not choices:
             return Berth(None, guest.beds)
 
-        def preference(offer: Offer) -> tuple[bool, bool, int, SourceKey]:
-            left = self.free[offer.source_key] - guest.beds
-            return left < 0, offer.household_type is not guest.household_type, abs(left), offer.source_key
+        def preference(offer: Offer) -> tuple[bool, bool, int, int, int, SourceKey]:
+            beyond = max(guest.beds - self.free[offer.source_key], 0)
+            return (
+                beyond > 0,
+                offer.household_type is not guest.household_type,
+                beyond,
+                offer.availability or Availability.YEAR_ROUND,
+                offer.bed_type or BedType.FACILITY,
+                offer.source_key,
+            )
 
         chosen = min(choices, key=preference)
         before = max(self.free[chosen.source_key], 0)
