@@ -21,7 +21,8 @@ LONGEST_RESTRICTED_HOURS = 168
 class Topic:
     """One topic: what orders it, how long it is kept, how closely it is held, who writes and who reads.
 
-    `snapshot` is the event that carries full state; `unknown` is what a reader does with a type it does not know.
+    `snapshot` is the event that carries full state; `unknown` is what a reader does with an event type that
+    it does not know.
     """
 
     name: str

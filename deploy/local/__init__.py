@@ -1,1 +1,1 @@
-"""The one-machine stack: real Kafka, PostgreSQL and Prometheus, and the services, from Python packages alone."""
+"""The one-machine stack: real Kafka, PostgreSQL and Prometheus, and the services, from packages alone."""

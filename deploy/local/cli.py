@@ -5,38 +5,130 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 
+from rich.console import Console
+
+from deploy.local import clock, control, status
 from deploy.local.errors import StackError
+from deploy.local.identity import Issuer
 from deploy.local.launcher import Options, launch
+from deploy.local.parts import INFRASTRUCTURE, PARTS
 from deploy.local.paths import State
-from deploy.local.progress import Progress
+from deploy.local.progress import Progress, render
+from deploy.local.record import Record, launcher
 from deploy.local.supervisor import Notice
+
+INTERRUPTED = 130
 
 
 def main() -> None:
     """Parse, run, and turn a refusal into a message and exit code 1."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="bring the stack up")
-    up.add_argument("--only", choices=["infra"])
-    up.add_argument("--stepped", action="store_true")
-    up.add_argument("--foreground", action="store_true")
-    up.add_argument("--progress", choices=["text", "json"], default="text")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
+    act: Callable[[State, argparse.Namespace], None] = arguments.act
     try:
-        sys.exit(_up(arguments))
+        act(State.locate(), arguments)
     except StackError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
-def _up(arguments: argparse.Namespace) -> int:
-    state = State.locate()
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(
+        name: str, act: Callable[[State, argparse.Namespace], None], text: str
+    ) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=text, description=text)
+        found.set_defaults(act=act)
+        return found
+
+    up = command("up", _up, "bring the stack up; returns when all of it is ready")
+    up.add_argument("--foreground", action="store_true", help="stay, and take it down on Ctrl-C")
+    up.add_argument("--stepped", action="store_true", help="domain time is moved by `advance`")
+    up.add_argument(
+        "--only", nargs="+", choices=("infra", *PARTS), metavar="PART", help=f"infra, or of {PARTS}"
+    )
+    up.add_argument("--patience", type=float, default=90.0, help="seconds until a part has failed")
+    up.add_argument("--progress", choices=("text", "json"), default="text", help=argparse.SUPPRESS)
+    command("down", _down, "take the stack down; its data stay")
+    command("status", _status, "show every address and process")
+    command("clean-data", _clean, "forget all data, keys and passwords")
+    advance = command("advance", _advance, "move domain time and wait until all that is due has happened")
+    advance.add_argument("by", help="for example 3d, 2h, 90s")
+    advance.add_argument("--timeout", type=float, default=60.0, help="seconds until it counts as stuck")
+    token = command("token", _token, "print a token for a ready-made user")
+    token.add_argument("user")
+    token.add_argument("--hours", type=float, default=12.0)
+    for name, act, text in (
+        ("hold", _hold, "stop one part and keep it stopped"),
+        ("resume", _resume, "let a held part run again"),
+    ):
+        command(name, act, text).add_argument("part")
+    return parser
+
+
+def _up(state: State, arguments: argparse.Namespace) -> None:
+    if not arguments.foreground:
+        _up_in_background(state, arguments)
+        return
     progress = Progress(state.log / "launcher.log", arguments.progress)
-    options = Options(infra_only=arguments.only == "infra", stepped=arguments.stepped)
+    options = Options(_wanted(arguments.only), arguments.stepped, arguments.patience)
     try:
         asyncio.run(launch(state, options, progress))
     except StackError as error:
         progress.say(Notice("stack", "failed", str(error)))
-        return 1
-    return 0
+        sys.exit(1)
+
+
+def _up_in_background(state: State, arguments: argparse.Namespace) -> None:
+    console = Console(highlight=False)
+    if launcher(state) is None:
+        options = ["--patience", str(arguments.patience)]
+        options += ["--stepped"] if arguments.stepped else []
+        options += ["--only", *arguments.only] if arguments.only else []
+        control.start_in_background(state, options, lambda notice: render(console, notice))
+    else:
+        console.print("the stack is already running")
+    status.show(state, Record.read(state), console)
+
+
+def _wanted(only: list[str] | None) -> tuple[str, ...]:
+    if only is None:
+        return PARTS
+    return tuple({part: None for name in only for part in (INFRASTRUCTURE if name == "infra" else (name,))})
+
+
+def _down(state: State, _: argparse.Namespace) -> None:
+    print("the stack is down" if control.stop(state) else f"no stack runs in {state.folder}")
+
+
+def _status(state: State, _: argparse.Namespace) -> None:
+    status.show(state, Record.read(state), Console(highlight=False))
+
+
+def _clean(state: State, _: argparse.Namespace) -> None:
+    control.clean(state)
+    print(f"forgotten: {state.folder}")
+
+
+def _advance(state: State, arguments: argparse.Namespace) -> None:
+    asyncio.run(clock.advance(state, clock.duration(arguments.by), arguments.timeout))
+    print(f"domain time is {clock.now(state):%Y-%m-%d %H:%M:%SZ}")
+
+
+def _token(state: State, arguments: argparse.Namespace) -> None:
+    state.create()
+    print(Issuer(state).token(arguments.user, timedelta(hours=arguments.hours)))
+
+
+def _hold(state: State, arguments: argparse.Namespace) -> None:
+    control.hold(state, arguments.part)
+
+
+def _resume(state: State, arguments: argparse.Namespace) -> None:
+    control.resume(state, arguments.part)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 LAST_LINES = 12
+TAIL_BYTES = 16_384
 
 
 class StackError(Exception):
     """The stack cannot do what was asked; the message says why and what to do."""
 
 
-class CannotStart(StackError):
-    """One part did not come up: names the part, the reason, the last words of its log and where the log is."""
+class MissingProgramError(StackError):
+    """A program that the stack can do without is not to be had on this machine."""
+
+
+class CannotStartError(StackError):
+    """One part did not come up: which, why, the last words of its log, and where the log is."""
 
     def __init__(self, part: str, reason: str, log: Path | None = None) -> None:
         self.part, self.reason, self.log = part, reason, log
@@ -28,6 +33,6 @@ def tail(log: Path, count: int = LAST_LINES) -> list[str]:
     if not log.exists():
         return []
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 16_384))
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         text = file.read().decode(errors="replace")
     return [line for line in text.splitlines() if line.strip()][-count:]

@@ -18,6 +18,7 @@ from deploy.local.paths import State, write_private
 from deploy.local.ports import HOST
 
 NODE = 1
+MAIN = "kafka.Kafka"
 JAVA_FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 PROPERTIES = """\
@@ -82,34 +83,27 @@ class Broker:
         """Settings and data of the broker."""
         return self.state.folder / "kafka"
 
-    def prepare(self) -> None:
+    def prepare(self) -> Launch:
         """Format the storage at first start; write the settings, which name today's ports, at every start."""
-        kafka_jars(self.say)
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         meta = data / "meta.properties"
         if not meta.exists():
             write_private(meta, _format().encode())
-        settings = PROPERTIES.format(
-            node=NODE, host=HOST, port=self.port, controller_port=self.controller_port, data=data
-        )
+        ports = {"port": self.port, "controller_port": self.controller_port}
+        settings = PROPERTIES.format(node=NODE, host=HOST, data=data, **ports)
         (self.folder / "server.properties").write_text(settings)
         (self.folder / "log4j2.properties").write_text(LOGGING)
+        return self._launch()
 
-    def launch(self) -> Launch:
+    def _launch(self) -> Launch:
         """The broker in one small JVM."""
-        jars = kafka_jars(self.say)
+        jars = ":".join(str(jar) for jar in kafka_jars(self.say))
+        logging = (self.folder / "log4j2.properties").as_uri()
+        settings = str(self.folder / "server.properties")
         return Launch(
-            command=(
-                str(JAVA),
-                *JAVA_FLAGS,
-                f"-Dlog4j2.configurationFile={(self.folder / 'log4j2.properties').as_uri()}",
-                "-cp",
-                ":".join(str(jar) for jar in jars),
-                "kafka.Kafka",
-                str(self.folder / "server.properties"),
-            ),
+            (str(JAVA), *JAVA_FLAGS, f"-Dlog4j2.configurationFile={logging}", "-cp", jars, MAIN, settings),
             folder=self.folder,
         )
 
@@ -133,5 +127,9 @@ class Broker:
 
 def _format() -> str:
     """What `kafka-storage format` would write: two random ids that never change for the life of the data."""
-    cluster, directory = (base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode() for _ in range(2))
-    return f"version=1\ncluster.id={cluster}\nnode.id={NODE}\ndirectory.id={directory}\n"
+    return f"version=1\ncluster.id={_id()}\nnode.id={NODE}\ndirectory.id={_id()}\n"
+
+
+def _id() -> str:
+    """A random id in Kafka's notation."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

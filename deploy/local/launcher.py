@@ -1,4 +1,4 @@
-"""The process that holds the stack: brings it up, keeps it up, takes it down; the stack lives exactly as long."""
+"""The process that holds the stack: brings it up, keeps it up, takes it down. The stack lives as long."""
 
 from __future__ import annotations
 
@@ -7,30 +7,53 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 
-from deploy.kafka.topics import FILE as TOPICS
 from deploy.kafka.topics import read as read_topics
-from deploy.local import topics
-from deploy.local.errors import CannotStart, StackError
-from deploy.local.parts import Plan
+from deploy.local import clock, topics
+from deploy.local.errors import CannotStartError, StackError
+from deploy.local.identity import RENEWED_EVERY
+from deploy.local.parts import PARTS, Plan, plan
 from deploy.local.paths import State
+from deploy.local.ports import Ports
 from deploy.local.progress import Progress
+from deploy.local.service import PROGRAMS
 from deploy.local.supervisor import Notice, Supervisor, supervising
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked of `up`."""
+    """What was asked of `up`. `patience`: seconds until a part that is not ready has failed."""
 
-    infra_only: bool = False
+    wanted: tuple[str, ...] = PARTS
     stepped: bool = False
     patience: float = 90.0
 
 
+async def launch(state: State, options: Options, progress: Progress) -> None:
+    """Bring the stack up, and hold it until a signal comes or whoever waits for it goes away."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    progress.on_abandoned(stop.set)
+    state.create()
+    with _alone(state), contextlib.closing(Ports(state.folder / "ports.json")) as ports:
+        stepped = clock.prepare(state, options.stepped)
+        parts = plan(state, ports, options.wanted, stepped, progress.note)
+        async with (
+            _fresh_tokens(parts),
+            supervising(state, progress.say, options.patience) as supervisor,
+        ):
+            if await _unless_stopped(stop, _bring_up(supervisor, parts, progress)):
+                parts.record().write(state)
+                progress.ready()
+                await stop.wait()
+
+
 @contextlib.contextmanager
-def alone(state: State) -> Iterator[None]:
+def _alone(state: State) -> Iterator[None]:
     """Hold the state folder: one launcher at a time, told apart from a dead one by the kernel's own lock."""
     with state.lock.open("a+") as file:
         try:
@@ -40,57 +63,43 @@ def alone(state: State) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        _forget_the_last_run(state)
         try:
             yield
         finally:
             state.record.unlink(missing_ok=True)
 
 
-async def launch(state: State, options: Options, progress: Progress) -> None:
-    """Bring the stack up, and hold it until a signal comes or the one who waits for it goes away."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    state.create()
-    with alone(state), Plan.for_state(state, options.infra_only, options.stepped, progress.note) as plan:
-        async with supervising(state, progress.say, options.patience) as supervisor:
-            progress.on_abandoned(stop.set)
-            if await _unless_stopped(stop, _bring_up(supervisor, plan)):
-                plan.record().write(state)
-                progress.ready()
-                await stop.wait()
+def _forget_the_last_run(state: State) -> None:
+    """A launcher that was killed could not tidy up."""
+    for left in (state.record, *state.log.glob("*.pid"), *state.held.iterdir()):
+        left.unlink(missing_ok=True)
 
 
-async def _bring_up(supervisor: Supervisor, plan: Plan) -> None:
+async def _bring_up(supervisor: Supervisor, parts: Plan, progress: Progress) -> None:
+    """First what everything stands on, then the topics, then the services."""
     try:
-        await supervisor.start(plan.infrastructure)
-        await make_topics(plan)
-        if plan.services:
-            await supervisor.start(plan.services)
+        await supervisor.start(parts.infrastructure)
+        if parts.broker is not None:
+            made = await topics.create(parts.broker.bootstrap, read_topics())
+            progress.say(Notice("topics", "ready", f"{len(made)} made" if made else ""))
+        await supervisor.start(parts.services)
     except ExceptionGroup as failures:
-        raise _first(failures) from failures
+        raise _most_telling(failures) from failures
 
 
-async def make_topics(plan: Plan) -> None:
-    """The declared topics, once Kafka is there."""
-    if TOPICS.exists():
-        made = await topics.create(plan.broker.bootstrap, read_topics())
-        plan.say(Notice("topics", "ready", f"{len(made)} made" if made else "all there"))
+def _most_telling(failures: ExceptionGroup[Exception]) -> Exception:
+    """Of several failures that came together, the one that names a part; they say the same otherwise."""
+    named, _ = failures.split(CannotStartError)
+    chosen: Exception = named or failures
+    while isinstance(chosen, ExceptionGroup):
+        chosen = chosen.exceptions[0]
+    return chosen
 
 
-def _first(failures: ExceptionGroup[Exception]) -> Exception:
-    """The most telling of several failures that came together."""
-    flat: list[Exception] = []
-    for failure in failures.exceptions:
-        flat.append(_first(failure) if isinstance(failure, ExceptionGroup) else failure)
-    return next((failure for failure in flat if isinstance(failure, CannotStart)), flat[0])
-
-
-async def _unless_stopped(stop: asyncio.Event, work: asyncio.Future[None] | object) -> bool:
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
     """Do the work unless a stop is asked for first; whether it was done."""
-    doing = asyncio.ensure_future(work)  # type: ignore[arg-type,var-annotated]
-    stopping = asyncio.ensure_future(stop.wait())
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if doing.done():
@@ -99,3 +108,21 @@ async def _unless_stopped(stop: asyncio.Event, work: asyncio.Future[None] | obje
     doing.cancel()
     await asyncio.gather(doing, return_exceptions=True)
     return False
+
+
+@contextlib.asynccontextmanager
+async def _fresh_tokens(parts: Plan) -> AsyncIterator[None]:
+    """Keep the services' own tokens from expiring, however long the stack runs."""
+    names = tuple(program.name for program in PROGRAMS)
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEWED_EVERY.total_seconds())
+            parts.issuer.publish(names)
+
+    parts.issuer.publish(names)
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()

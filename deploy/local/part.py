@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from deploy.local.paths import User
+
+TETHER = Path(__file__).with_name("tether.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,8 @@ class Part(Protocol):
         """Names the part to people; also the name of its log."""
         ...
 
-    def prepare(self) -> None:
-        """Fetch and lay out what the process needs. Blocking; runs in a thread; must be repeatable."""
-        ...
-
-    def launch(self) -> Launch:
-        """The process to start."""
+    def prepare(self) -> Launch:
+        """Fetch and lay out what the process needs; how to start it. Blocking, in a thread, repeatable."""
         ...
 
     async def ready(self) -> bool:
@@ -45,7 +45,7 @@ class Part(Protocol):
         ...
 
     async def settle(self) -> None:
-        """What is done once it is ready: roles, databases, topics. Must be repeatable."""
+        """What is done once it is ready, such as roles and databases. Repeatable."""
         ...
 
 
@@ -58,3 +58,12 @@ async def listening(host: str, port: int) -> bool:
         return False
     writer.close()
     return True
+
+
+def tethered(
+    command: Sequence[str], user: User | None = None, orphaned: signal.Signals = signal.SIGKILL
+) -> list[str]:
+    """The command, made to run as that user and to go down with the thread that starts it."""
+    uid, gid = (-1, -1) if user is None else (user.uid, user.gid)
+    numbers = (os.getpid(), int(orphaned), uid, gid)
+    return [sys.executable, "-I", "-S", str(TETHER), *map(str, numbers), *command]

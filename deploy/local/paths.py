@@ -1,8 +1,8 @@
 """Where the stack keeps its state and its downloads, and which user may enter them.
 
-PostgreSQL refuses to run as root, so a stack started by root runs it as `nobody`: the state folder must then be one
-that `nobody` can enter. When the project lies where only root can go, the state moves to the system's folder for
-temporary files that survive a reboot, and `.state` becomes a link to it.
+PostgreSQL refuses to run as root, so a stack started by root runs it as `nobody`: the state folder must
+then be one that `nobody` can enter. When the project lies where only root can go, the state moves to the
+system's folder for temporary files that survive a reboot, and `.state` becomes a link to it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from deploy.local.errors import StackError
 
 PROJECT = Path(__file__).resolve().parents[2]
+PERSISTENT = Path("/var/tmp")  # noqa: S108 -- who owns a folder in there is checked in `private`
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,14 @@ def unprivileged() -> User | None:
 
 
 def enterable(folder: Path) -> bool:
-    """Whether any user can walk down to this folder (its own mode is not looked at if it does not exist yet)."""
+    """Whether any user can walk down to this folder; of a folder yet to be made, to where it will be."""
     real = folder.resolve()
     return all(step.stat().st_mode & stat.S_IXOTH for step in (real, *real.parents) if step.exists())
 
 
 def public_folder() -> Path:
     """A folder every user can enter, kept over a reboot where the system has one."""
-    candidates = (Path("/var/tmp"), Path(tempfile.gettempdir()))  # noqa: S108 -- ownership is checked in `private`
+    candidates = (PERSISTENT, Path(tempfile.gettempdir()))
     for candidate in candidates:
         if candidate.is_dir() and enterable(candidate) and os.access(candidate, os.W_OK):
             return candidate
@@ -61,34 +62,37 @@ def private(folder: Path) -> Path:
 
 
 def cache() -> Path:
-    """Downloads shared by all stacks of one user; each is checked against its sha256 whenever it is put in use."""
+    """Downloads shared by all stacks of one user; each is checked whenever it is put in use."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
     return Path(os.environ.get("AID_CACHE") or Path(home) / "regional-aid-network")
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The one folder in which a stack remembers everything."""
+    """The one folder in which a stack remembers everything.
+
+    `pointer`: the link that tells people where the folder is when it could not be in the project.
+    """
 
     folder: Path
-    pointer: Path | None = None  # a link that tells people where the folder is, when it could not be in the project
+    pointer: Path | None = None
 
     @classmethod
     def locate(cls, project: Path = PROJECT) -> State:
-        """`AID_STATE`, else `.state` in the project, else (root, in a folder only root can enter) a public place."""
+        """`AID_STATE`, else `.state` in the project, else (root, where only root can go) a public place."""
         wanted = os.environ.get("AID_STATE")
         folder = Path(wanted).absolute() if wanted else project / ".state"
         if unprivileged() is None or enterable(folder.parent):
             return cls(folder.resolve())
         if wanted:
-            raise StackError(f"AID_STATE={wanted}: the unprivileged user of PostgreSQL cannot enter that folder")
+            raise StackError(f"AID_STATE={wanted}: the user `nobody`, which runs PostgreSQL, cannot enter it")
         digest = hashlib.sha256(os.fsencode(project)).hexdigest()[:12]
         return cls(public_folder() / f"regional-aid-network-{digest}", pointer=folder)
 
     def create(self) -> None:
         """Lay out the folder, and link to it from the project when it had to move."""
         private(self.folder)
-        for path in (self.log, self.secrets, self.identity, self.keys):
+        for path in (self.log, self.secrets, self.identity, self.keys, self.held):
             path.mkdir(exist_ok=True)
             path.chmod(0o700)
         if self.pointer is not None:
@@ -116,6 +120,11 @@ class State:
         return self.folder / "keys"
 
     @property
+    def held(self) -> Path:
+        """One file for each part that is stopped on purpose and not started again until the file is gone."""
+        return self.folder / "held"
+
+    @property
     def clock(self) -> Path:
         """The offset of the stepped clock; absent when domain time is wall time."""
         return self.folder / "clock"
@@ -130,12 +139,18 @@ class State:
         """Every address of the running stack, for `status`, `advance` and the tests."""
         return self.folder / "stack.json"
 
+    def pid(self, part: str) -> Path:
+        """The process id of a running part."""
+        return self.log / f"{part}.pid"
+
 
 def write_private(path: Path, content: bytes, owner: User | None = None) -> None:
-    """Write a secret so that it is never readable by others, not even for a moment."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write so that others never read it, not even for a moment, and readers see all of it or the old one."""
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         if owner is not None:
             os.fchown(descriptor, owner.uid, owner.gid)
         file.write(content)
+    scratch.replace(path)

@@ -1,7 +1,8 @@
 """Ports that two stacks on one machine never share, remembered from one start to the next.
 
-A port is chosen below the range the kernel gives to outgoing connections, and claimed for the life of the launcher by
-a name in the kernel's abstract socket namespace: the claim needs no file and goes away with the process, also on kill -9.
+A port is chosen below the range that the kernel gives to outgoing connections, and claimed for the life of
+the launcher by a name in the kernel's abstract socket namespace: such a claim needs no file and goes away
+with its process, also on kill -9.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Ports:
     """The named ports of one stack: the remembered one if it is free, else a new one."""
 
     def __init__(self, file: Path, patience: float = 3.0) -> None:
-        """`patience`: seconds that a remembered port is waited for, because its last user may be just dying."""
+        """`patience`: seconds that a remembered port is waited for: its last user may be just dying."""
         self._file = file
         self._remembered: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         self._claims: dict[str, tuple[int, socket.socket]] = {}
@@ -55,10 +56,10 @@ class Ports:
                 return None
             time.sleep(0.05)
 
-    @staticmethod
-    def _choose() -> tuple[int, socket.socket]:
+    def _choose(self) -> tuple[int, socket.socket]:
+        ours = set(self._remembered.values())
         for port in random.sample(range(LOWEST, HIGHEST), 500):
-            claim = _claim(port)
+            claim = None if port in ours else _claim(port)
             if claim is not None:
                 return port, claim
         raise StackError(f"no free port between {LOWEST} and {HIGHEST}")

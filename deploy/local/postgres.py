@@ -14,15 +14,15 @@ from pathlib import Path
 import asyncpg
 
 from deploy.local.artifacts import postgres_programs
-from deploy.local.errors import CannotStart
-from deploy.local.part import Launch
+from deploy.local.errors import CannotStartError
+from deploy.local.part import Launch, tethered
 from deploy.local.paths import State, unprivileged, write_private
 from deploy.local.ports import HOST
 
 SUPERUSER = "postgres"
 
-# No unix socket: nothing to keep short, nothing for another user to find. No detail and no statement in the log:
-# both carry the values of rows, and the log is outside the vault.
+# No unix socket: nothing to keep short, nothing for another user to find. No detail and no statement in the
+# log: both carry the values of rows, and the log is outside the vault.
 CONFIGURATION = """\
 listen_addresses = '{host}'
 port = {port}
@@ -83,16 +83,17 @@ class Cluster:
         """Where a role connects; the password is apart."""
         return f"postgresql://{role}@{HOST}:{self.port}/{database or self.service}"
 
-    def prepare(self) -> None:
-        """Make the cluster at first start; write its configuration, which names today's port, at every start."""
+    def prepare(self) -> Launch:
+        """Make the cluster at first start; write its configuration, with today's port, at every start."""
         if not self.data.exists():
             self._initialise()
         configuration = CONFIGURATION.format(host=HOST, port=self.port)
         write_private(self.data / "postgresql.conf", configuration.encode(), unprivileged())
         write_private(self.data / "pg_hba.conf", ADMISSION.encode(), unprivileged())
+        return self._launch()
 
     def _initialise(self) -> None:
-        """Initialise beside the final place and move there when whole: a start cut short leaves no half cluster."""
+        """Initialise beside the final place and move there when whole: no start leaves half a cluster."""
         self.data.parent.mkdir(exist_ok=True)
         self.data.parent.chmod(0o711)
         scratch = Path(tempfile.mkdtemp(prefix=f"{self.service}.", dir=self.data.parent))
@@ -114,13 +115,13 @@ class Cluster:
             "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8",
             "--locale-provider=builtin", "--locale=C.UTF-8",
         ]  # fmt: skip
-        identity = {} if user is None else {"user": user.uid, "group": user.gid, "extra_groups": []}
-        with (self.state.log / f"{self.name}.log").open("ab") as log:
-            done = subprocess.run(command, stdout=log, stderr=log, cwd="/", check=False, **identity)  # type: ignore[call-overload]
+        log = self.state.log / f"{self.name}.log"
+        with log.open("ab") as output:
+            done = subprocess.run(tethered(command, user), stdout=output, stderr=output, cwd="/", check=False)
         if done.returncode != 0:
-            raise CannotStart(self.name, "initdb failed", self.state.log / f"{self.name}.log")
+            raise CannotStartError(self.name, "initdb failed", log)
 
-    def launch(self) -> Launch:
+    def _launch(self) -> Launch:
         """Fast shutdown when asked; immediate shutdown, which recovery mends, when the launcher is gone."""
         return Launch(
             command=(str(postgres_programs() / "postgres"), "-D", str(self.data)),
@@ -173,7 +174,7 @@ class Cluster:
             await connection.close()
 
     def _grants(self) -> str:
-        """The application reads and writes rows of whatever the owner makes, now and later, and makes nothing."""
+        """The application reads and writes rows of what the owner makes, now and later, and makes nothing."""
         by_owner = f'ALTER DEFAULT PRIVILEGES FOR ROLE "{self.owner}" GRANT'
         return f"""
             GRANT CREATE, USAGE ON SCHEMA public TO "{self.owner}";

@@ -1,4 +1,4 @@
-"""Say what happens while the stack comes up, runs and goes: to a person, or as JSON lines to a waiting program."""
+"""Say what happens to the stack: to a person in lines, to a waiting program in JSON, and to the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def render(console: Console, notice: Notice) -> None:
     """One line for a person."""
     style = STYLE.get(notice.change, "default")
     seconds = f"{notice.seconds:6.1f} s" if notice.seconds else " " * 8
-    console.print(f"{notice.part:<20} {notice.change:<10} {seconds}  {notice.detail}", style=style, markup=False)
+    console.print(
+        f"{notice.part:<20} {notice.change:<10} {seconds}  {notice.detail}", style=style, markup=False
+    )
 
 
 class Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from dataclasses import asdict, dataclass, field
 
@@ -9,25 +10,18 @@ from deploy.local.errors import StackError
 from deploy.local.paths import State
 from deploy.local.ports import HOST
 from deploy.local.postgres import Cluster
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """The two ports of a service; `rpc` is 0 for one that only has HTTP."""
-
-    rpc: int
-    http: int
+from deploy.local.service import Doors
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The addresses of a stack whose parts are all ready."""
+    """The addresses of a stack whose parts are all ready; ports by name."""
 
     launcher: int
     stepped: bool
-    kafka: int
-    postgres: dict[str, int]
+    kafka: int | None = None
     prometheus: int | None = None
+    postgres: dict[str, int] = field(default_factory=dict)
     services: dict[str, Doors] = field(default_factory=dict)
 
     @property
@@ -43,13 +37,27 @@ class Record:
         """Publish; renamed into place, so that no reader sees half of it."""
         scratch = state.record.with_suffix(".new")
         scratch.write_text(json.dumps(asdict(self), indent=1))
-        scratch.rename(state.record)
+        scratch.replace(state.record)
 
     @classmethod
     def read(cls, state: State) -> Record:
         """The record of the running stack; an error that says what to do when none runs."""
+        if launcher(state) is None:
+            raise StackError(f"no stack runs in {state.folder}; `make up` starts one")
         if not state.record.exists():
-            raise StackError(f"no stack runs in {state.folder}; start one with `make up`")
+            raise StackError(f"the stack in {state.folder} is not ready; its log is {state.log}/launcher.log")
         fields = json.loads(state.record.read_text())
         fields["services"] = {name: Doors(**doors) for name, doors in fields["services"].items()}
         return cls(**fields)
+
+
+def launcher(state: State) -> int | None:
+    """The process id of the launcher that holds this state folder; None when none does."""
+    if not state.lock.exists():
+        return None
+    with state.lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(file.read() or 0) or None
+    return None

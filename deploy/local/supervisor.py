@@ -1,8 +1,8 @@
 """Start the parts of the stack, restart what dies, stop all of it, and leave nothing behind.
 
-Every process hangs on a tether (`tether.py`): it goes down with this process even when this one is killed with -9.
-The kernel ties that tether to the *thread* that forks, so processes are only ever started from the event loop's
-thread, which must be the main one.
+Every process hangs on a tether (`tether.py`): it goes down with this process even when this one is killed
+with -9. The kernel ties that tether to the *thread* that forks, so processes are only ever started from the
+event loop's thread, which must be the main one.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
-from deploy.local.errors import CannotStart
-from deploy.local.part import Launch, Part
+from deploy.local.errors import CannotStartError, MissingProgramError
+from deploy.local.part import Launch, Part, tethered
 from deploy.local.paths import State
 
-TETHER = Path(__file__).with_name("tether.py")
 PROBE_SECONDS = 0.05
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY = 0.2, 10.0, 30.0
 ATTEMPTS = 3
-GRACE_SECONDS = 25.0
+GRACE_SECONDS = 30.0
 
-Change = Literal["preparing", "starting", "ready", "died", "stopping", "stopped", "killed", "failed"]
+Change = Literal[
+    "preparing", "starting", "ready", "skipped", "died", "held", "stopping", "stopped", "killed", "failed"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +59,21 @@ class Keeper:
     async def start(self) -> None:
         """Prepare, start, wait until ready, settle; from then on restart it whenever it dies."""
         began = time.monotonic()
-        self._say(Notice(self.part.name, "preparing"))
-        await asyncio.to_thread(self.part.prepare)
-        self._launch = await asyncio.to_thread(self.part.launch)
-        self._say(Notice(self.part.name, "starting"))
+        self._tell("preparing")
+        try:
+            self._launch = await asyncio.to_thread(self.part.prepare)
+        except MissingProgramError as missing:
+            self._tell("skipped", str(missing))
+            return
+        self._tell("starting")
         try:
             async with asyncio.timeout(self._patience):
                 await self._come_up()
         except TimeoutError:
-            raise CannotStart(self.part.name, f"not ready after {self._patience:g} s", self.log) from None
+            reason = f"not ready after {self._patience:g} s"
+            raise CannotStartError(self.part.name, reason, self.log) from None
         await self.part.settle()
-        self._say(Notice(self.part.name, "ready", seconds=time.monotonic() - began))
+        self._tell("ready", since=began)
         self._watch = asyncio.create_task(self._restart_whenever_dead(), name=f"keep {self.part.name}")
 
     async def _come_up(self) -> None:
@@ -79,10 +82,9 @@ class Keeper:
             process = await self._spawn()
             if await self._ready(process):
                 return
-            if attempt < ATTEMPTS:
-                await asyncio.sleep(FIRST_BACKOFF * 2**attempt)
-            else:
-                raise CannotStart(self.part.name, _ending(process.returncode), self.log)
+            if attempt == ATTEMPTS:
+                raise CannotStartError(self.part.name, _ending(process.returncode), self.log)
+            await asyncio.sleep(FIRST_BACKOFF * 2**attempt)
 
     async def _ready(self, process: asyncio.subprocess.Process) -> bool:
         """True once it is ready, False once it has ended."""
@@ -100,17 +102,15 @@ class Keeper:
         launch = self._launch
         if launch is None or threading.current_thread() is not threading.main_thread():
             raise RuntimeError("parts are started from the main thread, after they were prepared")
-        user = (-1, -1) if launch.user is None else (launch.user.uid, launch.user.gid)
-        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(launch.orphaned))]
         with self.log.open("ab") as log:
             log.write(f"--- {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {self.part.name} starts\n".encode())
             log.flush()
             self._process = await asyncio.create_subprocess_exec(
-                *tether, *map(str, user), *launch.command,
+                *tethered(launch.command, launch.user, launch.orphaned),
                 env={**_inherited(), **launch.environment}, cwd=launch.folder,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        (self._state.log / f"{self.part.name}.pid").write_text(str(self._process.pid))
+        self._state.pid(self.part.name).write_text(str(self._process.pid))
         return self._process
 
     async def _restart_whenever_dead(self) -> None:
@@ -118,38 +118,58 @@ class Keeper:
         while self._process is not None:
             began = time.monotonic()
             await self._process.wait()
+            self._state.pid(self.part.name).unlink(missing_ok=True)
             if time.monotonic() - began > STEADY:
                 backoff = FIRST_BACKOFF
-            ending = _ending(self._process.returncode)
-            self._say(Notice(self.part.name, "died", f"{ending}; again in {backoff:g} s, log: {self.log}"))
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, LONGEST_BACKOFF)
-            process = await self._spawn()
-            if await self._ready(process):
-                self._say(Notice(self.part.name, "ready", seconds=time.monotonic() - began))
+            if not await self._held():
+                ending = _ending(self._process.returncode)
+                self._tell("died", f"{ending}; again in {backoff:g} s; log: {self.log}")
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, LONGEST_BACKOFF)
+            began = time.monotonic()
+            if await self._ready(await self._spawn()):
+                self._tell("ready", "again", since=began)
+
+    async def _held(self) -> bool:
+        """Wait as long as somebody wants the part stopped; whether somebody did."""
+        hold = self._state.held / self.part.name
+        if not hold.exists():
+            return False
+        self._tell("held", "until it is resumed")
+        while hold.exists():  # noqa: ASYNC110 -- another process removes it
+            await asyncio.sleep(PROBE_SECONDS)
+        return True
 
     async def stop(self) -> None:
         """Ask it to stop, wait, and kill it when it does not."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-        process = self._process
-        if process is None or self._launch is None:
+        process, launch = self._process, self._launch
+        if process is None or launch is None:
             return
         began = time.monotonic()
-        self._say(Notice(self.part.name, "stopping"))
-        change: Change = "stopped"
+        self._tell("stopping")
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(self._launch.stop)
+            process.send_signal(launch.stop)
+        change = await self._end(process)
+        self._state.pid(self.part.name).unlink(missing_ok=True)
+        self._tell(change, since=began)
+
+    @staticmethod
+    async def _end(process: asyncio.subprocess.Process) -> Change:
         try:
             async with asyncio.timeout(GRACE_SECONDS):
                 await process.wait()
         except TimeoutError:
-            change = "killed"
             process.kill()
             await process.wait()
-        (self._state.log / f"{self.part.name}.pid").unlink(missing_ok=True)
-        self._say(Notice(self.part.name, change, seconds=time.monotonic() - began))
+            return "killed"
+        return "stopped"
+
+    def _tell(self, change: Change, detail: str = "", since: float | None = None) -> None:
+        seconds = 0.0 if since is None else time.monotonic() - since
+        self._say(Notice(self.part.name, change, detail, seconds))
 
 
 class Supervisor:
@@ -161,7 +181,7 @@ class Supervisor:
         self._stages: list[list[Keeper]] = []
 
     async def start(self, parts: Sequence[Part]) -> None:
-        """Start one more stage; raises the first failure when every start has come to its end."""
+        """Start one more stage, all its parts at once; the first failure ends the others' starts."""
         stage = [Keeper(part, self._state, self._say, self._patience) for part in parts]
         self._stages.append(stage)
         async with asyncio.TaskGroup() as group:
@@ -191,6 +211,6 @@ def _ending(code: int | None) -> str:
 
 
 def _inherited() -> dict[str, str]:
-    """The caller's environment without what is meant for the stack itself or would change its Python."""
-    foreign = ("AID_", "PYTHON", "PG", "KAFKA_", "JAVA_")
+    """The caller's environment without what is meant for the stack itself or would change a part's ways."""
+    foreign = ("AID_", "PYTHON", "PG", "KAFKA_", "JAVA_", "JDK_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

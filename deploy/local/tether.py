@@ -2,8 +2,8 @@
 
     python -I -S tether.py PARENT SIGNAL UID GID COMMAND...
 
-The kernel sends SIGNAL when the parent is gone. The order matters: a change of user clears the tether, so the user
-comes first (-1 keeps it); and a parent that died before the tether was tied is noticed by its changed id.
+The kernel sends SIGNAL when the parent is gone. The order matters: a change of user clears the tether, so
+the user comes first (-1 keeps it); a parent that died before the tether was tied shows by its changed id.
 Only the standard library, and no import of this project: it runs before every part and must cost nothing.
 """
 
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != parent:
         sys.exit(f"the parent {parent} is gone")
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 -- no shell is wanted
     except OSError as error:
         sys.exit(f"cannot run {command[0]}: {error.strerror}")
 

@@ -49,5 +49,5 @@ def _compare(declared: Topic, partitions: int) -> None:
     if partitions != declared.partitions:
         raise StackError(
             f"{declared.name} has {partitions} partitions and topics.yaml declares {declared.partitions}: "
-            "a change of partitions changes the order of keys; `make clean-data`, or name a new version of the topic"
+            "that would change the order of keys; `make clean-data`, or name a new version of the topic"
         )

@@ -12,17 +12,25 @@ from tests.support.stack import RunningStack
 async def test_the_application_uses_what_the_owner_makes_and_makes_nothing(stack: RunningStack) -> None:
     database = await stack.database("matching")
     owner = await asyncpg.connect(database.owner_dsn, password=database.owner_password)
-    await owner.execute("CREATE SCHEMA chassis CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY, text text)")
+    await owner.execute(
+        "CREATE SCHEMA chassis CREATE TABLE note (id bigint GENERATED ALWAYS AS IDENTITY, text text)"
+    )
     await owner.close()
     application = await asyncpg.connect(database.dsn, password=database.password)
     assert await application.fetchval("INSERT INTO chassis.note (text) VALUES ('x') RETURNING id") == 1
-    for statement in ("DROP TABLE chassis.note", "CREATE TABLE public.other ()", "CREATE TABLE chassis.other ()"):
+    for statement in (
+        "DROP TABLE chassis.note",
+        "CREATE TABLE public.other ()",
+        "CREATE TABLE chassis.other ()",
+    ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await application.execute(statement)
     await application.close()
 
 
-async def test_databases_are_durable_checksummed_and_closed_to_the_wrong_password(stack: RunningStack) -> None:
+async def test_databases_are_durable_checksummed_and_closed_to_the_wrong_password(
+    stack: RunningStack,
+) -> None:
     database = await stack.database("logistics")
     connection = await asyncpg.connect(database.dsn, password=database.password)
     for setting in ("fsync", "data_checksums", "full_page_writes", "synchronous_commit"):

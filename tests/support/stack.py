@@ -3,14 +3,14 @@
 Usage (the fixtures are registered by tests/conftest.py)::
 
     async def test_something(stack: RunningStack) -> None:
-        database = await stack.database("intake")     # a new, empty database; roles and rights as in production
-        topic = await stack.topic("cases")            # a new topic with 4 partitions; its full name is returned
+        database = await stack.database("intake")    # new and empty; roles and rights as in production
+        topic = await stack.topic("cases")           # new, with 4 partitions; its full name is returned
         connection = await asyncpg.connect(database.dsn, password=database.password)
         producer = AIOKafkaProducer(bootstrap_servers=stack.bootstrap)
 
-`stack` is session-scoped: Kafka and PostgreSQL are started once (about 3 s), only when a test asks for them, in a
-temporary folder, and die with the test process however that one ends. Databases and topics are never shared:
-two tests, or two test runs, cannot see each other's rows or records.
+`stack` is session-scoped: Kafka and PostgreSQL are started once (about 4 s), only when a test asks for them,
+in a temporary folder, and die with the test process however that one ends. Databases and topics are never
+shared: two tests, or two test runs, cannot see each other's rows or records.
 
 A database has two roles: `dsn`/`password`/`password_file` is the application (may read and write rows),
 `owner_dsn`/`owner_password`/`owner_password_file` owns the database and runs migrations.
@@ -22,7 +22,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,9 +34,9 @@ import pytest
 
 from deploy.kafka.topics import Cleanup, Topic
 from deploy.local import topics
+from deploy.local.part import tethered
 from deploy.local.paths import PROJECT, State
 from deploy.local.record import Record
-from deploy.local.supervisor import TETHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +93,17 @@ class RunningStack:
 
     def process(self, part: str) -> int:
         """The process id of a part, e.g. to kill it; the supervisor starts it again under another id."""
-        return int((self.state.log / f"{part}.pid").read_text())
+        return int(self.state.pid(part).read_text())
 
 
 @contextlib.contextmanager
 def launched(folder: Path, *options: str, python: str = sys.executable) -> Iterator[RunningStack]:
     """A stack of one's own in that folder, stopped at the end of the block and killed with this process."""
     command = [python, "-m", "deploy.local", "up", "--foreground", "--progress", "json", *options]
-    tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(signal.SIGKILL)), "-1", "-1"]
     environment = {**os.environ, "AID_STATE": str(folder), "PYTHONPATH": str(PROJECT)}
-    with subprocess.Popen([*tether, *command], cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) as launcher:
+    with subprocess.Popen(
+        tethered(command), cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as launcher:
         try:
             _wait_until_ready(launcher)
             state = State(folder.resolve())
@@ -139,5 +139,5 @@ def temporary_state() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
     """Kafka and the three PostgreSQL clusters, without services, for the whole test session."""
-    with temporary_state() as folder, launched(folder, "--only", "infra") as running:
+    with temporary_state() as folder, launched(folder, "--only", "kafka", "postgres") as running:
         yield running

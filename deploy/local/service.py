@@ -1,0 +1,144 @@
+"""One of our own services, as a part of the stack: how it is started and what it is told."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from deploy.kafka.topics import FILE as TOPICS
+from deploy.local.identity import AUDIENCE, ISSUER, Issuer
+from deploy.local.part import Launch, listening
+from deploy.local.paths import PROJECT, State, write_private
+from deploy.local.ports import HOST
+from deploy.local.postgres import Cluster
+
+KEK_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a service is, apart from where it runs. `database`: whose cluster it uses, if any."""
+
+    name: str
+    module: str
+    database: str | None = None
+    rpc: bool = True
+    keyring: bool = False
+
+
+PROGRAMS = (
+    Program("intake", "services.intake", database="intake", keyring=True),
+    Program("matching", "services.matching", database="matching"),
+    Program("logistics", "services.logistics", database="logistics"),
+    Program("picture", "services.matching.picture", rpc=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The two ports of a service; `rpc` is 0 for one that only has HTTP."""
+
+    rpc: int
+    http: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all services of one stack have in common."""
+
+    state: State
+    bootstrap: str
+    clusters: Mapping[str, Cluster]
+    doors: Mapping[str, Doors]
+    issuer: Issuer
+    stepped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service, as a part of the stack."""
+
+    program: Program
+    around: Surroundings
+
+    @property
+    def name(self) -> str:
+        """The name of the part and of its log."""
+        return self.program.name
+
+    def prepare(self) -> Launch:
+        """Lay out its key-encryption key, if it holds one; tell it where everything is."""
+        if self.program.keyring and not self._kek.exists():
+            write_private(self._kek, base64.b64encode(secrets.token_bytes(KEK_BYTES)))
+        return Launch(
+            (sys.executable, "-m", self.program.module), environment=self.environment(), folder=PROJECT
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Everything that the service is told from outside."""
+        around, name = self.around, self.program.name
+        doors = around.doors[name]
+        told = {
+            "PYTHONPATH": f"{PROJECT}:{PROJECT / '.gen'}",
+            "PYTHONUNBUFFERED": "1",
+            "AID_NAME": name,
+            "AID_KAFKA__BOOTSTRAP": around.bootstrap,
+            "AID_KAFKA__INSTANCE_ID": f"{name}-1",
+            "AID_HTTP__PORT": str(doors.http),
+            "AID_IDENTITY__JWKS_FILE": str(around.issuer.jwks_file),
+            "AID_IDENTITY__ISSUER": ISSUER,
+            "AID_IDENTITY__AUDIENCE": AUDIENCE,
+            "AID_IDENTITY__TOKEN_FILE": str(around.issuer.service_token_file(name)),
+            "AID_METRICS__TOKEN_FILE": str(around.issuer.metrics_token_file),
+            "AID_TOPICS__FILE": str(TOPICS),
+        }
+        if self.program.rpc:
+            told["AID_RPC__PORT"] = str(doors.rpc)
+        if self.program.keyring:
+            told["AID_KEYRING__FILE"] = str(self._kek)
+        if around.stepped:
+            told["AID_CLOCK__FILE"] = str(around.state.clock)
+        return told | self._database() | self._neighbours()
+
+    def _database(self) -> dict[str, str]:
+        if self.program.database is None:
+            return {}
+        cluster = self.around.clusters[self.program.database]
+        return {
+            "AID_DATABASE__DSN": cluster.dsn(cluster.service),
+            "AID_DATABASE__PASSWORD_FILE": str(cluster.password_file(cluster.service)),
+            "AID_DATABASE__OWNER_DSN": cluster.dsn(cluster.owner),
+            "AID_DATABASE__OWNER_PASSWORD_FILE": str(cluster.password_file(cluster.owner)),
+        }
+
+    def _neighbours(self) -> dict[str, str]:
+        return {
+            f"AID_{name.upper()}__TARGET": f"{HOST}:{doors.rpc}"
+            for name, doors in self.around.doors.items()
+            if doors.rpc
+        }
+
+    @property
+    def _kek(self) -> Path:
+        return self.around.state.keys / "kek"
+
+    async def ready(self) -> bool:
+        """What the service itself says."""
+        port = self.around.doors[self.name].http
+        if not await listening(HOST, port):
+            return False
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                answer = await client.get(f"http://{HOST}:{port}/readyz", timeout=2)
+            except httpx.TransportError:
+                return False
+        return answer.is_success
+
+    async def settle(self) -> None:
+        """Nothing: a service migrates its database and registers its consumers itself."""

@@ -1,0 +1,80 @@
+"""Show every address of a running stack, and how its processes are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from deploy.local import clock
+from deploy.local.paths import State
+from deploy.local.ports import HOST
+from deploy.local.record import Record
+from deploy.local.users import Users
+
+MIB = 1 << 20
+TABLE_WIDTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A part's process. `pid` is None while it is down."""
+
+    part: str
+    pid: int | None
+    resident_mib: float
+
+
+def processes(state: State, record: Record) -> list[Process]:
+    """Every part of the stack, with the memory of its whole process tree."""
+    parts = [f"postgres-{service}" for service in record.postgres]
+    parts += ["kafka"] if record.kafka else []
+    parts += ["prometheus"] if record.prometheus else []
+    return [_process(state, part) for part in (*parts, *record.services)]
+
+
+def _process(state: State, part: str) -> Process:
+    file = state.pid(part)
+    try:
+        pid = int(file.read_text())
+        top = psutil.Process(pid)
+        tree = [top, *top.children(recursive=True)]
+        return Process(part, pid, sum(_private_bytes(process) for process in tree) / MIB)
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return Process(part, None, 0.0)
+
+
+def _private_bytes(process: psutil.Process) -> int:
+    """Proportional set size: what processes of a tree share is counted once."""
+    return int(process.memory_full_info().pss)
+
+
+def show(state: State, record: Record, console: Console) -> None:
+    """A table for a person; lines are never folded, so that an address can be copied."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("part", "process", "memory", "address"):
+        table.add_column(heading, no_wrap=True)
+    for process in processes(state, record):
+        condition = "down" if process.pid is None else str(process.pid)
+        memory = f"{process.resident_mib:.0f} MiB"
+        table.add_row(process.part, condition, memory, _address(process.part, record, state))
+    console.print(table, width=max(console.width, TABLE_WIDTH), soft_wrap=True)
+    kind = "stepped" if record.stepped else "wall"
+    console.print(f"clock   {clock.now(state):%Y-%m-%d %H:%M:%SZ} ({kind})", soft_wrap=True)
+    console.print(f"logs    {state.log}", soft_wrap=True)
+    console.print(f"tokens  python -m deploy.local token {'|'.join(Users.read().users)}", soft_wrap=True)
+
+
+def _address(part: str, record: Record, state: State) -> str:
+    if part == "kafka":
+        return record.bootstrap
+    if part == "prometheus":
+        return f"http://{HOST}:{record.prometheus}"
+    if part.startswith("postgres-"):
+        cluster = record.cluster(part.removeprefix("postgres-"), state)
+        return cluster.dsn(cluster.service)
+    doors = record.services[part]
+    rpc = f"  grpc {HOST}:{doors.rpc}" if doors.rpc else ""
+    return f"http://{HOST}:{doors.http}{rpc}"
