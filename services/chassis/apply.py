@@ -1,0 +1,262 @@
+"""A batch of records becomes effects: all in one transaction, or one by one when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar, assert_never
+
+import asyncpg
+
+from services.chassis import errors, logs, parking, tracing
+from services.chassis.envelope import MalformedError, Received, Record, received
+from services.chassis.inbox import Inbox, Position, SequenceConflictError, Verdict
+from services.chassis.metrics import Metrics
+from services.chassis.topics import RESTRICTED, Topic
+from services.chassis.work import StaleError, Work, WorkFactory
+
+_log = logs.logger("consumer")
+
+W = TypeVar("W", bound=Work)
+Handler = Callable[[Received, W], Awaitable[None]]
+
+POISON_LIMIT = 20
+_LONGEST_BACKOFF_S = 5.0
+
+# Classes of SQLSTATE that pass by themselves: connection, transaction, resources, operator, system.
+_PASSING_STATES = ("08", "40", "53", "55", "57", "58")
+_PASSING_KINDS = frozenset({errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, errors.Kind.EXHAUSTED})
+
+
+class TransientError(Exception):
+    """A handler's word for "not now": the record is tried again, its partition waits."""
+
+
+class PermanentError(Exception):
+    """A handler's word for "never": the record is parked. The message must be a slug."""
+
+
+class TooManyParkedError(Exception):
+    """So many records in a row cannot be applied that the code must be wrong: nothing more is parked."""
+
+
+class _UnappliedError(Exception):
+    """One record of a batch failed; `offset` says which."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"offset {offset}")
+        self.offset = offset
+
+
+class Applier(Generic[W]):
+    """Applies records of one consumer. Effects, what was seen and the position are one transaction."""
+
+    def __init__(
+        self, works: WorkFactory[W], consumer: str, handlers: Mapping[str, Handler[W]], metrics: Metrics
+    ) -> None:
+        self._works = works
+        self._consumer = consumer
+        self._handlers = handlers
+        self._metrics = metrics
+        self._poison_in_a_row = 0
+
+    def begin(self, parked_lately: int) -> None:
+        """Remember what was parked before a restart, so that a restart is no way around the limit."""
+        self._poison_in_a_row = min(parked_lately, POISON_LIMIT)
+
+    async def batch(self, topic: Topic, position: Position, records: Sequence[Record]) -> Position:
+        """Apply them and return the new position.
+
+        Raises StaleError when another owner moved on, SequenceConflictError and TooManyParkedError when
+        nobody may go on. A record that can never be applied is parked; one that cannot be now is tried
+        until it can.
+        """
+        if len(records) > 1:
+            try:
+                return await self._transaction(topic, position, records, {})
+            except (StaleError, SequenceConflictError):
+                raise
+            except Exception as error:  # noqa: BLE001 - which record it was shows when they go one by one
+                _log.warning("batch-failed", _cause(error), topic=topic.name, records=len(records))
+                self._metrics.consumer_retries_total.labels(topic.name).inc()
+        for record in records:
+            position = await self._single(topic, position, record)
+        return position
+
+    async def _single(self, topic: Topic, position: Position, record: Record) -> Position:
+        poison: dict[int, str] = {}
+        attempt = 0
+        while True:
+            try:
+                return await self._transaction(topic, position, [record], poison)
+            except (StaleError, SequenceConflictError):
+                raise
+            except Exception as error:
+                cause = _cause(error)
+                offset = error.offset if isinstance(error, _UnappliedError) else record.offset
+                if not _passing(cause):
+                    if offset in poison:
+                        raise
+                    self._count_poison(topic, cause)
+                    poison[offset] = _slug(cause)
+                    continue
+                _log.warning("record-waits", cause, topic=topic.name, attempt=attempt)
+                self._metrics.consumer_retries_total.labels(topic.name).inc()
+            await asyncio.sleep(min(0.05 * 2**attempt, _LONGEST_BACKOFF_S))
+            attempt += 1
+
+    async def _transaction(
+        self, topic: Topic, position: Position, records: Sequence[Record], poison: Mapping[int, str]
+    ) -> Position:
+        """The heart: position, sequences, effects and outgoing events, or none of them."""
+        tally = Tally()
+        async with self._works() as work:
+            events = [_read(record, poison) for record in records]
+            inbox = await Inbox.open(work, self._consumer, topic, position, [e for e in events if e])
+            take = Take(inbox, work, self._handlers, poison, tally)
+            for record, event in zip(records, events, strict=True):
+                await take.one(record, event)
+            moved = inbox.moved(records[-1].offset + 1)
+        self._count(topic, len(records), tally)
+        return moved
+
+    async def replay(self, topic: Topic, parked_id: int) -> bool:
+        """Try a parked record again; whether it is parked no longer. Raises what its handler raises.
+
+        It takes the consumer's place in the partition for one transaction: the running consumer notices that
+        the version has moved and looks again.
+        """
+        tally = Tally()
+        async with self._works() as work:
+            record = await parking.unpark(work, parked_id)
+            if record is None:
+                return False
+            event = received(record)
+            inbox = await Inbox.open(work, self._consumer, topic, None, [event])
+            inbox.unblock(event)
+            await Take(inbox, work, self._handlers, {}, tally).one(record, event)
+            inbox.learned()
+        self._count(topic, 1, tally)
+        return True
+
+    def _count_poison(self, topic: Topic, cause: BaseException) -> None:
+        if self._poison_in_a_row >= POISON_LIMIT:
+            raise TooManyParkedError(f"{POISON_LIMIT} records in a row") from cause
+        self._poison_in_a_row += 1
+        _log.error("record-parked", cause, topic=topic.name)
+        self._metrics.parked_total.labels(topic.name).inc()
+
+    def _count(self, topic: Topic, records: int, tally: Tally) -> None:
+        if tally.applied and not tally.poison:
+            self._poison_in_a_row = 0
+        metrics, name = self._metrics, topic.name
+        metrics.consumer_batch_records.labels(name).observe(records)
+        metrics.consumer_applied_total.labels(name).inc(len(tally.applied))
+        metrics.consumer_duplicates_total.labels(name).inc(tally.duplicates)
+        metrics.sequence_gaps_total.labels(name).inc(tally.gaps)
+        if topic.classification == RESTRICTED:  # elsewhere the times are rounded and tell nothing
+            now, age = self._works.clock.now(), metrics.event_age_seconds.labels(name)
+            for event in tally.applied:
+                age.observe(max(0.0, (now - event.recorded_at).total_seconds()))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records of one transaction, counted when it is committed."""
+
+    applied: list[Received] = field(default_factory=list)
+    duplicates: int = 0
+    gaps: int = 0
+    poison: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Take(Generic[W]):
+    """How one record is taken in, inside a transaction. `poison` names offsets that are parked, and why."""
+
+    inbox: Inbox
+    work: W
+    handlers: Mapping[str, Handler[W]]
+    poison: Mapping[int, str]
+    tally: Tally
+
+    async def one(self, record: Record, event: Received | None) -> None:
+        if event is None:
+            self.inbox.park_unread(record, self.poison[record.offset])
+            return
+        match self.inbox.admit(event):
+            case Verdict.NEXT:
+                await self._with_followers(record, event)
+            case Verdict.DUPLICATE:
+                self.tally.duplicates += 1
+            case Verdict.GAP:
+                self.tally.gaps += self.inbox.wait(record, event)  # this key waits, others go on
+            case Verdict.BEHIND:
+                self.inbox.park(record, event, parking.BEHIND)
+            case never:
+                assert_never(never)
+
+    async def _with_followers(self, record: Record, event: Received) -> None:
+        if not await self._applied(record, event):
+            return
+        followers = await self.inbox.followers(event)
+        for later, follower in followers:
+            if not await self._applied(later, follower):
+                break
+        if followers:
+            await self.inbox.caught_up(event)
+
+    async def _applied(self, record: Record, event: Received) -> bool:
+        """Apply it, or park it when it is known to be poison."""
+        if (reason := self.poison.get(record.offset)) is not None:
+            self.tally.poison += 1
+            self.inbox.park(record, event, reason)
+            return False
+        try:
+            await self._handle(event)
+        except Exception as error:
+            raise _UnappliedError(record.offset) from error
+        await self.inbox.applied(event)
+        self.tally.applied.append(event)
+        return True
+
+    async def _handle(self, event: Received) -> None:
+        handler = self.handlers.get(event.type)
+        if handler is not None:
+            with tracing.span(tracing.child(event.traceparent)):
+                await handler(event, self.work)
+        elif self.inbox.topic.unknown == "park":
+            raise PermanentError("unknown-type")
+
+
+def _read(record: Record, poison: Mapping[int, str]) -> Received | None:
+    """The event in it; None when it cannot be read and is to be parked for that."""
+    try:
+        return received(record)
+    except MalformedError as error:
+        if record.offset in poison:
+            return None
+        raise _UnappliedError(record.offset) from error
+
+
+def _cause(error: Exception) -> BaseException:
+    return error.__cause__ or error if isinstance(error, _UnappliedError) else error
+
+
+def _passing(cause: BaseException) -> bool:
+    """Whether the fault is in the circumstances and not in the record."""
+    if isinstance(cause, asyncpg.PostgresError):
+        return (cause.sqlstate or "").startswith(_PASSING_STATES)
+    if isinstance(cause, TransientError | StaleError | OSError | TimeoutError | asyncpg.InterfaceError):
+        return True
+    shown = errors.of(cause)
+    return shown is not None and shown.kind in _PASSING_KINDS
+
+
+def _slug(cause: BaseException) -> str:
+    """Why, without a word of the exception's text, which may quote the record."""
+    if isinstance(cause, PermanentError):
+        return str(cause)[:200]
+    shown = errors.of(cause)
+    return shown.reason if shown is not None else type(cause).__name__

@@ -1,0 +1,172 @@
+"""The service's own PostgreSQL: a small pool, dedicated sessions, and who is woken by a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import asyncpg
+from pydantic import BaseModel, Field
+
+
+class DatabaseSettings(BaseModel):
+    """Two roles on one database: the application's (rows) and the owner's (migrations)."""
+
+    dsn: str
+    password_file: Path
+    owner_dsn: str
+    owner_password_file: Path
+    # 8 saturates two cores; 32 is harmful on a hot row.
+    pool_size: int = Field(default=8, ge=1)
+    connect_timeout_s: float = 5.0
+    acquire_timeout_s: float = 10.0
+    statement_timeout_ms: int = 15_000
+    # A transaction left open pins dead outbox rows: end it.
+    idle_in_transaction_timeout_ms: int = 15_000
+
+    def password(self) -> str:
+        return self.password_file.read_text().strip()
+
+    def owner_password(self) -> str:
+        return self.owner_password_file.read_text().strip()
+
+
+class Wakeup:
+    """Something happened in this process. It is remembered until one waiter has seen it."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Whether it happened before the time was up. A set between two waits ends the second at once."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True
+
+
+class Session(asyncpg.Connection[asyncpg.Record]):
+    """A connection that first lets its unit of work act: begin the transaction, write what was promised.
+
+    So a work that only writes needs one round trip, and a work that reads sees its own writes.
+    """
+
+    __slots__ = ("_first",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._first: Callable[[], Awaitable[None]] | None = None
+
+    def before_use(self, first: Callable[[], Awaitable[None]] | None) -> None:
+        """From now on await `first` before anything is asked of this connection; None: nothing."""
+        self._first = first
+
+    async def lead(self) -> None:
+        if self._first is not None:
+            await self._first()
+
+    def get_reset_query(self) -> str:
+        # Nobody changes session state on a pooled connection, so giving one back costs no round trip.
+        return ""
+
+
+def _led(name: str) -> Callable[..., Awaitable[Any]]:
+    original = getattr(asyncpg.Connection, name)
+
+    @functools.wraps(original)
+    async def led(self: Session, *args: Any, **kwargs: Any) -> Any:
+        await self.lead()
+        return await original(self, *args, **kwargs)
+
+    return led
+
+
+for _name in (
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchval",
+    "fetchrow",
+    "fetchmany",
+    "copy_records_to_table",
+):
+    setattr(Session, _name, _led(_name))
+
+
+class Database:
+    """An open pool on the application's role, and the events that follow a commit in this process."""
+
+    def __init__(self, settings: DatabaseSettings, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self.settings = settings
+        self.pool = pool
+        self.committed = Wakeup()
+        self.timers_changed = Wakeup()
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: DatabaseSettings) -> AsyncIterator[Database]:
+        """Open the pool; raises OSError or asyncpg.PostgresError when the database is not there."""
+        pool = await asyncpg.create_pool(
+            settings.dsn,
+            password=settings.password(),
+            min_size=min(2, settings.pool_size),
+            max_size=settings.pool_size,
+            timeout=settings.connect_timeout_s,
+            connection_class=Session,
+            server_settings=_session_settings(settings),
+        )
+        try:
+            yield cls(settings, pool)
+        finally:
+            await _close(pool)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Session]:
+        """A pooled connection, without a transaction; TimeoutError when all are taken for too long."""
+        async with self.pool.acquire(timeout=self.settings.acquire_timeout_s) as connection:
+            yield cast(Session, connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """A pooled connection inside a transaction."""
+        async with self.lend() as connection, connection.transaction():
+            yield connection
+
+    async def session(self) -> Session:
+        """A connection of one's own, for locks that last as long as it; the caller closes it."""
+        return await asyncpg.connect(
+            self.settings.dsn,
+            password=self.settings.password(),
+            timeout=self.settings.connect_timeout_s,
+            connection_class=Session,
+            server_settings=_session_settings(self.settings),
+        )
+
+
+def _session_settings(settings: DatabaseSettings) -> dict[str, str]:
+    return {
+        "application_name": "aid",
+        "timezone": "UTC",
+        "jit": "off",
+        "statement_timeout": str(settings.statement_timeout_ms),
+        "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
+    }
+
+
+async def _close(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Wait for what is lent, but not for ever: a shutdown has a deadline."""
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()

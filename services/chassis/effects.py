@@ -1,0 +1,92 @@
+"""Statements that change rows and read nothing back, and how several travel as one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.chassis import outbox
+from services.chassis.envelope import Announcement
+
+_CHANGES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)", re.IGNORECASE)
+_RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"\$(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One INSERT, UPDATE or DELETE, and how many rows it must change (None: any number)."""
+
+    sql: str
+    arguments: tuple[object, ...]
+    expect: int | None = None
+
+    def __post_init__(self) -> None:
+        _checked(self.sql)
+
+
+@lru_cache(maxsize=1024)
+def _checked(sql: str) -> str:
+    """The table it changes; ValueError for anything that is not a plain change of rows."""
+    changes = _CHANGES.match(sql)
+    if changes is None or ";" in sql or _RETURNING.search(sql):
+        raise ValueError("an effect is one INSERT, UPDATE or DELETE without RETURNING")
+    return changes[1].lower()
+
+
+@lru_cache(maxsize=1024)
+def _independent(statements: tuple[str, ...]) -> bool:
+    tables = [_checked(sql) for sql in statements]
+    if len(set(tables)) < len(tables):
+        return False
+    words = [set(re.findall(r"\w+", sql.lower())) for sql in statements]
+    return not any(
+        table in words[other] for n, table in enumerate(tables) for other in range(len(tables)) if other != n
+    )
+
+
+def independent(effects: Sequence[Effect]) -> bool:
+    """Whether they may run inside one statement, where none sees what another does.
+
+    Only if each changes a table that no other one changes or mentions: PostgreSQL silently drops the second
+    change of a row within one statement.
+    """
+    return _independent(tuple(effect.sql for effect in effects))
+
+
+def composed(
+    effects: Sequence[Effect], announcements: Sequence[Announcement]
+) -> tuple[str, tuple[object, ...]]:
+    """One statement that makes the effects happen, then numbers and writes the events; all of it or nothing.
+
+    The effects come first, so that a work locks the rows of its aggregate before those of its streams, as one
+    does that reads its aggregate FOR UPDATE.
+    """
+    shape = tuple((effect.sql, len(effect.arguments), effect.expect) for effect in effects)
+    bound = tuple(argument for effect in effects for argument in effect.arguments)
+    if announcements:
+        bound += outbox.arguments(announcements)
+    return _text(shape, min(len(announcements), 2)), bound
+
+
+@lru_cache(maxsize=1024)
+def _text(shape: tuple[tuple[str, int, int | None], ...], events: int) -> str:
+    """The statement's text: the same for the same shape, so that PostgreSQL has its plan already."""
+    parts, conditions, bound = [], [], 0
+    for n, (sql, arguments, expect) in enumerate(shape):
+        parts.append(f"effect_{n} AS (\n{_shifted(sql, bound)}\nRETURNING 1)")
+        count = f"(SELECT count(*) FROM effect_{n})"
+        conditions.append(f"{count} >= 0" if expect is None else f"landed({count}, {expect})")
+        bound += arguments
+    landed = " AND ".join(conditions) or "true"
+    if events:
+        form = outbox.ANNOUNCED_ONE if events == 1 else outbox.ANNOUNCED
+        parts.append(form.format(landed=landed, **{f"p{n}": f"${bound + n + 1}" for n in range(5)}))
+        landed = "true"
+    return f"WITH {', '.join(parts)}\nSELECT {landed}"
+
+
+def _shifted(sql: str, by: int) -> str:
+    return _PLACEHOLDER.sub(lambda match: f"${int(match[1]) + by}", sql)

@@ -1,0 +1,100 @@
+"""A command happens once, however often it is sent: its answer is kept with its effect."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from services.chassis import errors
+from services.chassis.metrics import Metrics
+from services.chassis.work import Work, WorkFactory
+
+LONGEST_KEY = 200
+PURGE = "idempotency-purge"
+KEEP = timedelta(days=7)
+
+W = TypeVar("W", bound=Work)
+
+# What is foreign is as if absent, so MISSING may mean "no longer yours".
+_FORBIDDEN = frozenset({errors.Kind.DENIED, errors.Kind.UNAUTHENTICATED, errors.Kind.MISSING})
+
+_REMEMBER = """
+INSERT INTO idempotency (principal, key, fingerprint, answer, created_at) VALUES ($1, $2, $3, $4, $5)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A request by the key its client made; the key is the client's own, so it is scoped to the principal.
+
+    `fingerprint` is the sha-256 of the method and the deterministic bytes of the request.
+    """
+
+    principal: str
+    key: str
+    fingerprint: bytes
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            raise errors.invalid("idempotency-key-missing", "A command needs a key that its client made.")
+        if len(self.key) > LONGEST_KEY or not self.key.isprintable():
+            raise errors.invalid(
+                "idempotency-key-malformed", f"A key has at most {LONGEST_KEY} printable characters."
+            )
+
+
+async def once(
+    works: WorkFactory[W],
+    command: Command,
+    act: Callable[[W], Awaitable[bytes]],
+    metrics: Metrics | None = None,
+) -> bytes:
+    """The answer of `act`, or the answer it gave when the same command came before.
+
+    The command is acted on first and remembered in the same commit: if its key is taken, nothing was
+    committed and the stored answer is the answer. So a new command, which is nearly every one, costs no
+    extra round trip, and of two that come at the same time one waits for the other. A repeated command may
+    also fail on what it did itself the first time; then, too, the stored answer is the answer, unless the
+    caller is no longer allowed to have it.
+
+    Raises AidError (conflict, "idempotency-key-reused") when the key was used for something else.
+    """
+
+    async def acted(work: W) -> bytes:
+        answer = await act(work)
+        work.write(_REMEMBER, command.principal, command.key, command.fingerprint, answer, work.now)
+        return answer
+
+    try:
+        return await works.run(acted)
+    except Exception as failure:
+        shown = errors.of(failure)
+        if shown is not None and shown.kind in _FORBIDDEN:
+            raise
+        answer = await _stored(works, command)
+        if answer is None:
+            raise
+    if metrics is not None:
+        metrics.idempotent_answers_total.inc()
+    return answer
+
+
+async def _stored(works: WorkFactory[W], command: Command) -> bytes | None:
+    async with works.database.lend() as connection:
+        row = await connection.fetchrow(
+            "SELECT fingerprint, answer FROM idempotency WHERE principal = $1 AND key = $2",
+            command.principal, command.key,
+        )  # fmt: skip
+    if row is None:
+        return None
+    if row["fingerprint"] != command.fingerprint:
+        raise errors.conflict("idempotency-key-reused", "This key was used for another command.")
+    answer: bytes = row["answer"]
+    return answer
+
+
+async def purge(work: Work) -> None:
+    """Forget answers older than KEEP, domain time."""
+    work.write("DELETE FROM idempotency WHERE created_at < $1", work.now - KEEP)

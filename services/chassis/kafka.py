@@ -1,0 +1,98 @@
+"""How this process talks to Kafka: the settings, and clients that can be thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError, ProducerClosed
+from pydantic import BaseModel
+
+# Kafka's own limit for a record is 1 MiB; what is refused above this leaves room for headers and framing.
+LARGEST_RECORD = 900_000
+
+
+class KafkaSettings(BaseModel):
+    """Where the brokers are, and the name under which this process is known to its groups."""
+
+    bootstrap: str
+    instance_id: str | None = None
+    request_timeout_ms: int = 10_000
+    session_timeout_ms: int = 10_000
+    # For how long a round of sends may stay unanswered before the producer is thrown away.
+    delivery_timeout_s: float = 30.0
+
+
+async def connect_producer(settings: KafkaSettings) -> AIOKafkaProducer:
+    """A producer that keeps the order of each partition and waits for all replicas; raises KafkaError.
+
+    It partitions by murmur2 of the key bytes, Kafka's own default. Linger 0: a record leaves at once, and
+    while one batch of a partition is under way the next one fills.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap,
+        client_id=settings.instance_id or "aid",
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=262_144,
+        max_request_size=1_048_576,
+        request_timeout_ms=settings.request_timeout_ms,
+        retry_backoff_ms=50,
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await abandon(producer)
+        raise
+    return producer
+
+
+async def abandon(producer: AIOKafkaProducer) -> None:
+    """Close a producer without waiting for what it could not deliver: its rows are still in the outbox.
+
+    An idempotent producer of aiokafka never gives a batch up, so `stop` alone would wait for a dead broker.
+    """
+    accumulator = producer._message_accumulator
+    accumulator.fail_all(ProducerClosed())
+    with contextlib.suppress(KafkaError, OSError, ProducerClosed):
+        await producer.stop()
+
+
+async def connect_consumer(
+    settings: KafkaSettings, group: str, topics: list[str], listener: ConsumerRebalanceListener
+) -> AIOKafkaConsumer:
+    """A member of the group that trusts only the offsets it is told to seek to; raises KafkaError.
+
+    Static membership: a restart within the session timeout gets its partitions back without a rebalance.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap,
+        client_id=settings.instance_id or "aid",
+        group_id=group,
+        group_instance_id=settings.instance_id,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        request_timeout_ms=settings.request_timeout_ms,
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=settings.session_timeout_ms // 5,
+        retry_backoff_ms=50,
+        max_partition_fetch_bytes=2_097_152,
+        fetch_max_wait_ms=500,
+    )
+    consumer.subscribe(topics, listener=listener)
+    try:
+        await consumer.start()
+    except BaseException:
+        await close_consumer(consumer)
+        raise
+    return consumer
+
+
+async def close_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leave; a broker that does not answer may not keep us."""
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        async with asyncio.timeout(5):
+            await consumer.stop()

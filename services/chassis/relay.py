@@ -1,0 +1,242 @@
+"""Committed events leave for Kafka: each bucket of keys through one relay, in the order of their ids."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+import asyncpg
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from services.chassis import logs
+from services.chassis.database import Database, Session
+from services.chassis.envelope import complete
+from services.chassis.health import Progress
+from services.chassis.kafka import KafkaSettings, abandon, connect_producer
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import BUCKETS
+
+_log = logs.logger("relay")
+
+# Advisory locks are numbered pairs; this is the first half of ours, the bucket is the second.
+_LOCKS = 7_320
+PER_BUCKET = 100
+POLL_S = 0.25
+_LOOK_S = 5.0
+_FLUSH_S = 8.0
+
+# The planner sees an empty table most of the time and would cache plans that crawl through a backlog: scans
+# and joins other than by index are switched off on this session.
+_SESSION = """
+SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
+"""
+_CLAIM = """
+SELECT bucket, pg_try_advisory_lock($1, bucket) AS mine FROM unnest($2::integer[]) AS wanted (bucket)
+"""
+PENDING = """
+SELECT pending.* FROM unnest($1::smallint[]) AS mine (bucket) CROSS JOIN LATERAL (
+    SELECT id, bucket, topic, key, headers, payload, epoch, sequence
+    FROM outbox WHERE outbox.bucket = mine.bucket ORDER BY id LIMIT $2
+) AS pending
+"""
+# By the list of ids, never `id <= max`: a smaller id may be committed after a greater one was sent.
+DELETE = """
+DELETE FROM outbox USING unnest($1::smallint[], $2::bigint[]) AS sent (bucket, id)
+WHERE outbox.bucket = sent.bucket AND outbox.id = sent.id
+"""
+_BACKLOG = "SELECT count(*), extract(epoch FROM clock_timestamp() - min(created_at))::float FROM outbox"
+
+
+class Relay:
+    """Sends what the outbox holds and deletes what Kafka has acknowledged.
+
+    Invariant: of a bucket only an unbroken prefix of ids is ever deleted, so an event leaves after all
+    earlier ones of its key are in Kafka. A crash or a doubt sends again; consumers drop duplicates.
+    Without Kafka, at the start or later, rows stay and are sent in order when it is back.
+    """
+
+    name = "relay"
+
+    def __init__(
+        self,
+        database: Database,
+        kafka: KafkaSettings,
+        source: str,
+        *,
+        metrics: Metrics | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.progress = progress or Progress("relay")
+        self._database = database
+        self._kafka = kafka
+        self._source = source
+        self._metrics = metrics or Metrics()
+        self._producer: AIOKafkaProducer | None = None
+        self._buckets: list[int] = []
+        self._task: asyncio.Task[None] | None = None
+        self._draining = False
+        self._looked_at = 0.0
+
+    async def start(self) -> None:
+        """Begin in the background: neither Kafka nor a bucket has to be free for the service to serve."""
+        self._task = asyncio.create_task(self._run(), name="relay")
+
+    async def watch(self) -> None:
+        await watched(self._task)
+
+    async def drain(self) -> None:
+        """Send what is committed, unless Kafka does not take it now: then the next process will."""
+        self._draining = True
+        self._database.committed.set()
+        await ended(self._task, _FLUSH_S)
+        await self._let_go()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                session = await self._database.session()
+                try:
+                    await session.execute(_SESSION)
+                    await self._serve(session)
+                    return
+                finally:
+                    self._buckets = []
+                    await closed(session)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                _log.warning("relay-lost-database", error)
+                if self._draining:
+                    return
+                await asyncio.sleep(0.5)
+
+    async def _serve(self, session: Session) -> None:
+        """Until drained, on a session that holds the locks of its buckets for as long as it lives."""
+        while True:
+            await self._look(session)
+            rows = await session.fetch(PENDING, self._buckets, PER_BUCKET)
+            if rows:
+                self.progress.busy()
+                if await self._round(session, sorted(rows, key=lambda row: int(row["id"]))):
+                    continue
+                self.progress.idle()  # Kafka does not take it: that is not for a restart of ours to mend
+            if self._draining:
+                return
+            if not rows:
+                self.progress.idle()
+                await self._database.committed.wait(POLL_S)
+            else:
+                await asyncio.sleep(POLL_S)
+
+    async def _round(self, session: Session, rows: Sequence[asyncpg.Record]) -> bool:
+        """Send these and delete what arrived; whether all of it did."""
+        try:
+            if self._producer is None:
+                self._producer = await connect_producer(self._kafka)
+            acknowledged = await self._send(self._producer, rows)
+        except (KafkaError, OSError) as error:
+            _log.warning("relay-cannot-send", pending=len(rows), cause=type(error).__name__)
+            self._metrics.relay_failures_total.inc()
+            await self._let_go()
+            return False
+        if acknowledged:
+            await session.execute(
+                DELETE, [row["bucket"] for row in acknowledged], [row["id"] for row in acknowledged]
+            )
+            self.progress.moved()
+            for row in acknowledged:
+                self._metrics.relay_sent_total.labels(row["topic"]).inc()
+        if len(acknowledged) < len(rows):
+            # Whatever it was (a sequence out of order wedges a producer for good), a new one begins clean.
+            self._metrics.relay_failures_total.inc()
+            await self._let_go()
+        return len(acknowledged) == len(rows)
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+        """Hand over all rows in order, waiting for none; return each bucket's acknowledged prefix."""
+        deliveries: list[asyncio.Future[object]] = []
+        decode = msgspec.json.decode
+        try:
+            async with asyncio.timeout(self._kafka.delivery_timeout_s):
+                for row in rows:
+                    headers = complete(decode(row["headers"]), self._source, row["epoch"], row["sequence"])
+                    deliveries.append(
+                        await producer.send(
+                            row["topic"], row["payload"], key=row["key"].encode(), headers=headers
+                        )
+                    )
+                await asyncio.wait(deliveries)
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("relay-interrupted", sent=len(deliveries), of=len(rows), cause=type(error).__name__)
+            if not deliveries:
+                raise KafkaError("nothing could be handed over") from error
+        return _prefixes(rows, deliveries)
+
+    async def _look(self, session: Session) -> None:
+        """Now and then: take over buckets whose relay is gone, and measure the backlog."""
+        now = time.monotonic()
+        if now - self._looked_at < (_LOOK_S if self._buckets else POLL_S):
+            return
+        self._looked_at = now
+        missing = [bucket for bucket in range(BUCKETS) if bucket not in self._buckets]
+        if missing:
+            claimed = [row["bucket"] for row in await session.fetch(_CLAIM, _LOCKS, missing) if row["mine"]]
+            self._buckets += claimed
+            if claimed:
+                _log.info("relay-took-buckets", buckets=len(claimed))
+        pending, oldest = (await session.fetchrow(_BACKLOG)) or (0, None)
+        self._metrics.outbox_pending.set(pending)
+        self._metrics.outbox_oldest_seconds.set(oldest or 0.0)
+
+    async def _let_go(self) -> None:
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            self._metrics.producer_recreated_total.inc()
+            await abandon(producer)
+
+
+def _prefixes(
+    rows: Sequence[asyncpg.Record], deliveries: Sequence[asyncio.Future[object]]
+) -> list[asyncpg.Record]:
+    """The rows that Kafka acknowledged, of each bucket only up to the first that it did not."""
+    broken: set[int] = set()
+    acknowledged = []
+    for n, row in enumerate(rows):
+        delivery = deliveries[n] if n < len(deliveries) else None
+        arrived = delivery is not None and delivery.done() and delivery.exception() is None
+        if not arrived:
+            broken.add(row["bucket"])
+        elif row["bucket"] not in broken:
+            acknowledged.append(row)
+    return acknowledged
+
+
+async def watched(task: asyncio.Task[None] | None) -> NoReturn:
+    """Wait for a part's task to break; raises what broke it. To stop watching does not stop the task."""
+    if task is None:
+        raise RuntimeError("watched before it was started")
+    await asyncio.shield(task)
+    await asyncio.Event().wait()  # drained: there is nothing left to go wrong
+    raise AssertionError("unreachable")
+
+
+async def ended(task: asyncio.Task[None] | None, patience_s: float) -> None:
+    """Wait for a part's task to finish by itself, then end it: whatever it had open rolls back."""
+    if task is None:
+        return
+    done, _ = await asyncio.wait([task], timeout=patience_s)
+    if not done:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.warning("part-ended-broken", error, part=task.get_name())
+
+
+async def closed(session: Session) -> None:
+    """Close a session that may be dead already."""
+    try:
+        await session.close(timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        session.terminate()

@@ -1,0 +1,229 @@
+"""The unit of work: what one transaction changes, announces and promises, or none of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import groupby
+from typing import Generic, TypeVar, cast
+
+import asyncpg
+from asyncpg.transaction import Transaction
+
+from services.chassis import errors, logs, outbox
+from services.chassis.clock import Clock
+from services.chassis.database import Database, Session
+from services.chassis.effects import Effect, composed, independent
+from services.chassis.envelope import Announcement
+from services.chassis.metrics import Metrics
+
+Connection = asyncpg.Connection[asyncpg.Record]
+
+_log = logs.logger("work")
+
+_ARM = """
+INSERT INTO timer (kind, subject, due_at, payload)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bytea[])
+ON CONFLICT (kind, subject) DO UPDATE
+SET due_at = EXCLUDED.due_at, payload = EXCLUDED.payload, attempts = 0, next_try_at = '-infinity'
+"""
+_DISARM = """
+DELETE FROM timer USING unnest($1::text[], $2::text[]) AS gone (kind, subject)
+WHERE timer.kind = gone.kind AND timer.subject = gone.subject
+"""
+# The code that our own function `landed` raises.
+_STALE = "AID01"
+
+
+class StaleError(Exception):
+    """What the work had read was changed by another before it could commit; run it again."""
+
+
+class Work:
+    """One transaction. Nothing is sent to the database before it is needed.
+
+    A work that only writes (`write`, `announce`, `arm`) is one statement and one round trip, committed by
+    itself. The first use of `connection` begins a transaction and first writes what was promised so far, so
+    a work always sees its own effects. Events are written last: a stream is locked no longer than needed.
+    """
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+        self._effects: list[Effect] = []
+        self._announcements: list[Announcement] = []
+        self._timers: dict[tuple[str, str], tuple[datetime, bytes] | None] = {}
+        self._callbacks: list[Callable[[], object]] = []
+        self._transaction: Transaction | None = None
+
+    def write(self, statement: str, *arguments: object, expect: int | None = None) -> None:
+        """Promise one INSERT, UPDATE or DELETE whose result nobody reads; it happens at commit at the latest.
+
+        With `expect` it must change that many rows, or the work fails with StaleError: the way to say "unless
+        somebody else was here since I looked".
+        """
+        self._effects.append(Effect(statement, arguments, expect))
+
+    def announce(self, *announcements: Announcement) -> None:
+        """Say what has become true. Raises UnsendableError for an event that could never leave."""
+        for announcement in announcements:
+            outbox.check(announcement)
+        self._announcements.extend(announcements)
+
+    async def arm(self, kind: str, subject: str, due_at: datetime, payload: bytes = b"") -> None:
+        """Promise that something happens at `due_at`, domain time; arming it again moves it."""
+        self._timers[kind, subject] = (due_at, payload)
+
+    async def disarm(self, kind: str, subject: str) -> None:
+        """Take the promise back, if it was made."""
+        self._timers[kind, subject] = None
+
+    def after_commit(self, callback: Callable[[], object]) -> None:
+        """Call this in this process when the work is committed; it may be lost with the process."""
+        self._callbacks.append(callback)
+
+    async def peek(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Read what is committed, without beginning a transaction: it may have changed by the time of commit.
+
+        For decisions that `write(..., expect=...)` or a constraint checks again; it does not see `write`s.
+        """
+        session = cast(Session, self.connection)
+        session.before_use(None)
+        try:
+            return await session.fetch(query, *arguments)
+        finally:
+            session.before_use(self._first)
+
+    async def _first(self) -> None:
+        """What must happen before the connection is used by anybody else."""
+        if self._transaction is not None and not self._effects:
+            return
+        session = cast(Session, self.connection)
+        session.before_use(None)
+        try:
+            await self._begin()
+            effects, self._effects = self._effects, []
+            await self._write(effects)
+        finally:
+            session.before_use(self._first)
+
+    async def _begin(self) -> None:
+        if self._transaction is None:
+            transaction = self.connection.transaction()
+            await transaction.start()
+            self._transaction = transaction
+
+    async def _commit(self) -> None:
+        cast(Session, self.connection).before_use(None)
+        effects = self._effects
+        if not independent(effects):
+            await self._begin()
+            await self._write(effects)
+            effects = []
+        effects = effects + self._promises()
+        if effects or self._announcements:
+            await self._send(*composed(effects, self._announcements))
+        if self._transaction is not None:
+            await self._transaction.commit()
+
+    async def _rollback(self) -> None:
+        cast(Session, self.connection).before_use(None)
+        if self._transaction is not None and not self.connection.is_closed():
+            await self._transaction.rollback()
+
+    async def _write(self, effects: list[Effect]) -> None:
+        """In the order in which they were promised; neighbours with the same text in one go."""
+        for (sql, expect), alike in groupby(effects, key=lambda effect: (effect.sql, effect.expect)):
+            run = list(alike)
+            if expect is None and len(run) > 1:
+                await self.connection.executemany(sql, [effect.arguments for effect in run])
+                continue
+            for effect in run:
+                await self._send(*composed([effect], []))
+
+    async def _send(self, sql: str, arguments: tuple[object, ...]) -> None:
+        try:
+            await self.connection.fetchval(sql, *arguments)
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == _STALE:
+                raise StaleError("a row changed since it was read") from error
+            raise
+
+    def _promises(self) -> list[Effect]:
+        armed = [(*which, *what) for which, what in self._timers.items() if what is not None]
+        disarmed = [which for which, what in self._timers.items() if what is None]
+        return [
+            Effect(sql, tuple(map(list, zip(*rows, strict=True))))
+            for sql, rows in ((_ARM, armed), (_DISARM, disarmed))
+            if rows
+        ]
+
+    def _committed(self, database: Database) -> None:
+        """Wake who waits for this commit, in this process."""
+        if self._announcements:
+            database.committed.set()
+        if self._timers:
+            database.timers_changed.set()
+        for callback in self._callbacks:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 - the work is committed: it cannot fail any more
+                _log.error("after-commit-failed", error)
+
+
+W = TypeVar("W", bound=Work)
+T = TypeVar("T")
+
+
+class WorkFactory(Generic[W]):
+    """Makes the service's kind of work: `async with works() as work: ...` commits or rolls back."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        make: Callable[[Connection, datetime], W],
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self._make = make
+        self._metrics = metrics
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[W]:
+        async with self.database.lend() as session:
+            work = self._make(session, self.clock.now())
+            session.before_use(work._first)
+            try:
+                yield work
+                await work._commit()
+            except BaseException:
+                await work._rollback()
+                raise
+            finally:
+                session.before_use(None)
+        work._committed(self.database)
+
+    async def run(self, act: Callable[[W], Awaitable[T]], attempts: int = 6) -> T:
+        """Act in a work of its own, and again with a new one when another transaction was in the way.
+
+        Raises AidError (conflict, "busy") when it still is after the last attempt.
+        """
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self() as work:
+                    return await act(work)
+            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, StaleError) as error:
+                if attempt == attempts:
+                    raise errors.conflict(
+                        "busy", "Others keep changing the same thing; try again."
+                    ) from error
+                if self._metrics is not None:
+                    self._metrics.transactions_retried_total.inc()
+                # Apart at random, or the same two meet again.
+                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311
+        raise AssertionError("unreachable")
