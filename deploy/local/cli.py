@@ -18,6 +18,7 @@ from deploy.local.parts import INFRASTRUCTURE, PARTS
 from deploy.local.paths import State
 from deploy.local.progress import Progress, render
 from deploy.local.record import Record, launcher
+from deploy.local.service import PROGRAMS
 from deploy.local.supervisor import Notice
 
 INTERRUPTED = 130
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     token = command("token", _token, "print a token for a ready-made user")
     token.add_argument("user")
     token.add_argument("--hours", type=float, default=12.0)
+    run = command("run", _run, "run a command of a service, told where everything is as the service is")
+    run.add_argument("service", choices=[program.name for program in PROGRAMS])
+    run.add_argument("arguments", nargs=argparse.REMAINDER)
     for name, act, text in (
         ("hold", _hold, "stop one part and keep it stopped"),
         ("resume", _resume, "let a held part run again"),
@@ -124,6 +128,10 @@ def _advance(state: State, arguments: argparse.Namespace) -> None:
 def _token(state: State, arguments: argparse.Namespace) -> None:
     state.create()
     print(Issuer(state).token(arguments.user, timedelta(hours=arguments.hours)))
+
+
+def _run(state: State, arguments: argparse.Namespace) -> None:
+    sys.exit(control.run(state, Record.read(state), arguments.service, arguments.arguments))
 
 
 def _hold(state: State, arguments: argparse.Namespace) -> None:

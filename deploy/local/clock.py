@@ -138,7 +138,7 @@ class Looker:
 async def _looker(state: State, record: Record) -> AsyncIterator[Looker]:
     async with contextlib.AsyncExitStack() as resources:
         databases = {}
-        for service in record.postgres:
+        for service in record.postgres.keys() & record.services.keys():
             databases[service] = await record.cluster(service, state).superuser(service)
             resources.push_async_callback(databases[service].close)
         consumer = AIOKafkaConsumer(bootstrap_servers=record.bootstrap)

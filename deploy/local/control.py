@@ -1,4 +1,4 @@
-"""What is done to a stack from outside its launcher: start it in the background, stop it, hold one part."""
+"""What is done to a stack from outside its launcher: start it, stop it, hold one part of it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import psutil
 
 from deploy.local.errors import StackError, tail
+from deploy.local.identity import Issuer
+from deploy.local.part import tethered
 from deploy.local.paths import PROJECT, State
-from deploy.local.record import launcher
+from deploy.local.record import Record, launcher
+from deploy.local.service import PROGRAMS, Doors, Service, Surroundings
 from deploy.local.supervisor import Notice
 
 STOP_SECONDS = 90.0
 LOOK_SECONDS = 0.05
+
+
+def _command(options: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "deploy.local", "up", "--foreground", "--progress", "json", *options]
+
+
+def _environment(state: State) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(PROJECT), "AID_STATE": str(state.folder)}
 
 
 def start_in_background(state: State, options: Sequence[str], say: Callable[[Notice], None]) -> None:
@@ -27,37 +40,79 @@ def start_in_background(state: State, options: Sequence[str], say: Callable[[Not
     The launcher goes away by itself when this process does before that: it then has nobody to tell.
     """
     state.create()
+    with _starting(state, _command(options)) as process:
+        try:
+            _follow(process, say)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+
+
+@contextlib.contextmanager
+def launched(state: State, options: Sequence[str], say: Callable[[Notice], None]) -> Iterator[Record]:
+    """A stack for the length of the block: stopped at its end, and gone with this process however it ends."""
+    state.create()
+    with _starting(state, tethered(_command(options))) as process:
+        try:
+            _follow(process, say)
+            yield Record.read(state)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _starting(state: State, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start the command; when it fails, add what it wrote to its standard error."""
     errors = state.log / "launcher.errors"
-    command = [sys.executable, "-m", "deploy.local", "up", "--foreground", "--progress", "json", *options]
     with errors.open("wb") as stderr:
         process = subprocess.Popen(
             command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)}, start_new_session=True, text=True,
+            env=_environment(state), start_new_session=True, text=True,
         )  # fmt: skip
     try:
-        _follow(process, say)
-    except KeyboardInterrupt:
-        process.terminate()
-        process.communicate()
-        raise
+        yield process
     except StackError as error:
-        process.communicate()
         words = "\n".join(tail(errors))
         raise StackError(f"{error}\n{words}".rstrip()) from error
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _follow(process: subprocess.Popen[str], say: Callable[[Notice], None]) -> None:
-    """Pass notices on until the stack is ready; raise in the launcher's own words when it fails."""
+    """Pass notices on until the stack is ready; raise in the launcher's own words when it fails.
+
+    From then on nobody reads the pipe, so it is closed: the launcher must not wait for a reader.
+    """
     failure = "the launcher ended before the stack was ready"
-    for line in process.stdout or ():
+    if process.stdout is None:
+        raise ValueError("the launcher was started without a pipe")
+    for line in process.stdout:
         notice = Notice(**json.loads(line))
         if notice.change == "failed":
             failure = notice.detail
             continue
         say(notice)
         if notice.part == "stack" and notice.change == "ready":
+            process.stdout.close()
             return
     raise StackError(failure)
+
+
+def run(state: State, record: Record, service: str, arguments: Sequence[str]) -> int:
+    """Run a command of a service beside it; the exit code. It has the service's surroundings, but its own
+    Kafka instance: two of the same name would put each other out of their group."""
+    program = next(program for program in PROGRAMS if program.name == service)
+    clusters = {name: record.cluster(name, state) for name in record.postgres}
+    doors = {**dict.fromkeys(record.postgres, Doors(0, 0)), service: Doors(0, 0), **record.services}
+    around = Surroundings(state, record.bootstrap, clusters, doors, Issuer(state), record.stepped)
+    told = Service(program, around).environment() | {
+        "AID_KAFKA__INSTANCE_ID": f"{service}-tool-{os.getpid()}"
+    }
+    command = [sys.executable, "-m", program.module, *arguments]
+    return subprocess.run(command, env={**os.environ, **told}, check=False).returncode
 
 
 def stop(state: State) -> bool:
@@ -67,7 +122,7 @@ def stop(state: State) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    if not _until(lambda: launcher(state) is None, STOP_SECONDS):
+    if not _until(lambda: not _alive(pid), STOP_SECONDS):
         os.kill(pid, signal.SIGKILL)  # its parts hang on it and go with it
         raise StackError(f"the launcher {pid} did not stop within {STOP_SECONDS:g} s and was killed")
     return True
@@ -107,6 +162,14 @@ def _pid(state: State, part: str) -> int:
         running = ", ".join(sorted(path.stem for path in state.log.glob("*.pid"))) or "none"
         raise StackError(f"no part {part!r} is running; running: {running}")
     return int(file.read_text())
+
+
+def _alive(pid: int) -> bool:
+    """Whether the process still does anything; one that only waits to be reaped does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -21,6 +21,7 @@ NODE = 1
 MAIN = "kafka.Kafka"
 JAVA_FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
+# A broker that was killed may not register again before its old session has ended: 3 s, not the usual 9.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id={node}
@@ -43,6 +44,8 @@ default.replication.factor=1
 min.insync.replicas=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
 num.recovery.threads.per.data.dir=1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -66,5 +67,6 @@ class Progress:
             self._out.flush()
         except BrokenPipeError:
             self._listening = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())  # nothing may be left to flush there
             if not self._ready:
                 self._abandoned()

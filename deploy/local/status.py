@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import psutil
 from rich.console import Console
-from rich.table import Table
 
 from deploy.local import clock
 from deploy.local.paths import State
@@ -15,7 +14,6 @@ from deploy.local.record import Record
 from deploy.local.users import Users
 
 MIB = 1 << 20
-TABLE_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +50,17 @@ def _private_bytes(process: psutil.Process) -> int:
 
 
 def show(state: State, record: Record, console: Console) -> None:
-    """A table for a person; lines are never folded, so that an address can be copied."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("part", "process", "memory", "address"):
-        table.add_column(heading, no_wrap=True)
+    """Columns for a person; lines are never folded, so that an address can be copied."""
+    kind = "stepped" if record.stepped else "wall"
+    lines = [f"{'PART':<20} {'PROCESS':>8} {'MEMORY':>9}  ADDRESS"]
     for process in processes(state, record):
         condition = "down" if process.pid is None else str(process.pid)
-        memory = f"{process.resident_mib:.0f} MiB"
-        table.add_row(process.part, condition, memory, _address(process.part, record, state))
-    console.print(table, width=max(console.width, TABLE_WIDTH), soft_wrap=True)
-    kind = "stepped" if record.stepped else "wall"
-    console.print(f"clock   {clock.now(state):%Y-%m-%d %H:%M:%SZ} ({kind})", soft_wrap=True)
-    console.print(f"logs    {state.log}", soft_wrap=True)
-    console.print(f"tokens  python -m deploy.local token {'|'.join(Users.read().users)}", soft_wrap=True)
+        address = _address(process.part, record, state)
+        lines.append(f"{process.part:<20} {condition:>8} {process.resident_mib:>5.0f} MiB  {address}")
+    lines.append(f"clock   {clock.now(state):%Y-%m-%d %H:%M:%SZ} ({kind})")
+    lines.append(f"logs    {state.log}")
+    lines.append(f"tokens  python -m deploy.local token {'|'.join(Users.read().users)}")
+    console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 
 def _address(part: str, record: Record, state: State) -> str:

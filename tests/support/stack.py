@@ -19,11 +19,7 @@ A database has two roles: `dsn`/`password`/`password_file` is the application (m
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -33,9 +29,8 @@ from pathlib import Path
 import pytest
 
 from deploy.kafka.topics import Cleanup, Topic
-from deploy.local import topics
-from deploy.local.part import tethered
-from deploy.local.paths import PROJECT, State
+from deploy.local import control, topics
+from deploy.local.paths import State
 from deploy.local.record import Record
 
 
@@ -97,32 +92,11 @@ class RunningStack:
 
 
 @contextlib.contextmanager
-def launched(folder: Path, *options: str, python: str = sys.executable) -> Iterator[RunningStack]:
+def running(folder: Path, *options: str) -> Iterator[RunningStack]:
     """A stack of one's own in that folder, stopped at the end of the block and killed with this process."""
-    command = [python, "-m", "deploy.local", "up", "--foreground", "--progress", "json", *options]
-    environment = {**os.environ, "AID_STATE": str(folder), "PYTHONPATH": str(PROJECT)}
-    with subprocess.Popen(
-        tethered(command), cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True
-    ) as launcher:
-        try:
-            _wait_until_ready(launcher)
-            state = State(folder.resolve())
-            yield RunningStack(state, Record.read(state))
-        finally:
-            launcher.terminate()
-            launcher.communicate()
-
-
-def _wait_until_ready(launcher: subprocess.Popen[str]) -> None:
-    """Read notices until the whole stack is ready; fail with the stack's own words."""
-    failure = "the launcher ended without a word"
-    for line in launcher.stdout or ():
-        notice = json.loads(line)
-        if notice["part"] == "stack" and notice["change"] == "ready":
-            return
-        if notice["change"] == "failed":
-            failure = notice["detail"]
-    raise RuntimeError(failure)
+    state = State(folder.resolve())
+    with control.launched(state, options, say=lambda notice: None) as record:
+        yield RunningStack(state, record)
 
 
 @contextlib.contextmanager
@@ -139,5 +113,5 @@ def temporary_state() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
     """Kafka and the three PostgreSQL clusters, without services, for the whole test session."""
-    with temporary_state() as folder, launched(folder, "--only", "kafka", "postgres") as running:
-        yield running
+    with temporary_state() as folder, running(folder, "--only", "kafka", "postgres") as up:
+        yield up

@@ -1,0 +1,93 @@
+# The Regional Aid Network on one machine. `make help` lists what there is.
+# Needs Python 3.11 or newer and make; everything else comes from packages whose digests are pinned.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+PY := .venv/bin/python
+STACK := $(PY) -m deploy.local
+PROTOS := $(wildcard proto/aid/*/v*/*.proto)
+PHASES := unit property contract integration story chaos
+SERVICES := intake matching logistics
+export PYTHONPATH := $(CURDIR):$(CURDIR)/.gen
+
+.DEFAULT_GOAL := help
+.PHONY: help setup proto baseline up down status clean-data demo advance test unit check format import \
+	bench-path audit parked replay reseed picture-rebuild
+
+help: ## What can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.stamp .gen/.stamp ## The virtual environment and the generated stubs; everything else does this first
+
+.venv/.stamp: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
+.gen/.stamp: .venv/.stamp deploy/local/stubs.py $(PROTOS)
+	@$(PY) -m deploy.local.stubs
+
+proto: .venv/.stamp ## Generate the stubs of the contracts again
+	@$(PY) -m deploy.local.stubs
+
+baseline: setup ## Accept the contracts as they are now as what may not be broken
+	@$(PY) -m deploy.local.contracts baseline
+
+up: setup ## Bring the stack up; OPTIONS="--stepped" for domain time that `make advance` moves
+	@$(STACK) up $(OPTIONS)
+
+down: setup ## Take the stack down; its data stay
+	@$(STACK) down
+
+status: setup ## Every address and process of the running stack
+	@$(STACK) status
+
+clean-data: setup ## Forget all data, keys and passwords of the stack
+	@$(STACK) clean-data
+
+demo: setup ## Play the story of one household on a network of its own
+	@$(PY) -m deploy.local.demo
+
+advance: setup ## Move domain time: BY=3d, 2h, 90s
+	@$(STACK) advance "$(or $(BY),$(error say how far: make advance BY=3d))"
+
+import: setup ## Take over a HMIS CSV export into the running stack: FILE=folder or zip
+	@$(STACK) run intake import "$(or $(FILE),$(error say which: make import FILE=export.zip))" $(OPTIONS)
+
+test: setup ## Every test: unit, property, contract, integration, story, chaos
+	@$(PY) -m pytest $(wildcard $(PHASES:%=tests/%))
+
+unit: setup ## The tests of the domain alone
+	@$(PY) -m pytest -q tests/unit
+
+check: setup ## Style, types, layers, contracts, unit tests
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy deploy services tests
+	@$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	@$(PY) -m deploy.local.contracts lint
+	@$(PY) -m deploy.local.contracts breaking
+	@$(PY) -m pytest -q tests/unit
+
+format: setup ## Lay the code out as `make check` wants it
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+bench-path: setup ## How fast a need becomes a referral, beside the floor of the bare durable path
+	@$(PY) -m tests.bench.path $(OPTIONS)
+
+audit: setup ## Compare what was sent with what was taken in, topic by topic and key by key
+	@$(STACK) audit
+
+parked: setup ## Events that a service could not take in, and what waits behind them
+	@for service in $(SERVICES); do $(STACK) run $$service parked $(OPTIONS) || exit; done
+
+replay: setup ## Take parked events in again, in order: SERVICE=matching OPTIONS="--topic T --key K"
+	@$(STACK) run "$(or $(SERVICE),$(error say whose: make replay SERVICE=matching))" replay $(OPTIONS)
+
+reseed: setup ## Publish full state again: SERVICE=intake OPTIONS="--topic T --key K"
+	@$(STACK) run "$(or $(SERVICE),$(error say whose: make reseed SERVICE=intake))" reseed $(OPTIONS)
+
+picture-rebuild: setup ## Forget the regional picture and derive it again from the topics
+	@$(STACK) run picture rebuild
