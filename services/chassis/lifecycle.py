@@ -9,11 +9,13 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import uvloop
 
 from services.chassis import logs
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _log = logs.logger("lifecycle")
 
@@ -62,18 +64,21 @@ async def run(*parts: Part, grace: timedelta, die: Callable[[], NoReturn] = die)
     try:
         for part in parts:
             running.append(part)
-            await part.start()
+            await _unless_broken(part.start(), watches)
             watches.add(asyncio.create_task(_watched(part), name=f"watch {part.name}"))
             _log.info("part-started", part=part.name)
         # What start-up built stays for the life of the process; the collector need not walk it again.
         gc.collect()
         gc.freeze()
-        await _stopped_or_broken(stop, watches)
+        await _unless_broken(stop.wait(), watches)
         async with asyncio.timeout(grace.total_seconds()):
             await _drain(running, watches)
     except BaseException as error:  # noqa: BLE001 - whatever it was, the process ends with it
         _log.error("died", error=error, part=running[-1].name if running else "")
         die()
+    finally:
+        for number in _SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
     _log.info("stopped")
 
 
@@ -84,7 +89,7 @@ def _on_signals(stop: asyncio.Event, die: Callable[[], NoReturn]) -> None:
             die()
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, signalled)
 
 
@@ -93,12 +98,12 @@ async def _watched(part: Part) -> None:
     raise BrokenPartError(part.name)
 
 
-async def _stopped_or_broken(stop: asyncio.Event, watches: set[asyncio.Task[None]]) -> None:
-    """Return on a signal; raise what broke when a part breaks first."""
-    stopped = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait({stopped, *watches}, return_when=asyncio.FIRST_COMPLETED)
-    for task in done - {stopped}:
-        task.result()
+async def _unless_broken(awaited: Coroutine[Any, Any, Any], watches: set[asyncio.Task[None]]) -> None:
+    """Return when `awaited` does; raise what broke when a part breaks first."""
+    task: asyncio.Task[Any] = asyncio.create_task(awaited)
+    done, _ = await asyncio.wait({task, *watches}, return_when=asyncio.FIRST_COMPLETED)
+    for finished in done:
+        finished.result()
 
 
 async def _drain(running: list[Part], watches: set[asyncio.Task[None]]) -> None:

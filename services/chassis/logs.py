@@ -70,7 +70,7 @@ class JsonFormatter(logging.Formatter):
             line["trace"] = tracing.trace_id(traceparent)
         fields = getattr(record, _FIELDS, None)
         if isinstance(fields, dict):
-            line.update(fields)
+            line = {**line, **fields, **line}  # fields never replace what every line has
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             line["error"] = [described(each) for each in _chain(error)]

@@ -18,6 +18,7 @@ from services.chassis.call import Route
 WITHOUT_BODY = frozenset({"GET", "DELETE"})
 _NAMES = re.compile(r"{([^}:]+)}")
 _FAILED_FIELD = re.compile(r"Failed to parse (\w+) field: ")
+_UNKNOWN_FIELD = re.compile(r'Message type "[\w.]+" has no field named')
 
 Tree = dict[str, object]
 
@@ -76,7 +77,7 @@ def _misfit(said: str, descriptor: Descriptor) -> errors.AidError:
         names.append(match[1])
         end = match.end()
     field = ".".join(names)
-    if said.startswith("Message type ", end):
+    if _UNKNOWN_FIELD.match(said, end):
         return errors.invalid(
             "field-unknown", "The request has a field that the contract does not name.", within=field
         )

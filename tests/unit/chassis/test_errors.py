@@ -1,0 +1,86 @@
+"""Errors: which exceptions a caller may see, and that the two wires carry them whole."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.chassis import errors, problems, status
+from services.chassis.errors import HTTP_STATUS, AidError, Kind
+
+
+class PlaceTakenError(Exception):
+    """As a domain raises it."""
+
+    kind = "refused"
+    reason = "place-taken"
+
+
+def test_every_kind_has_one_code_on_each_wire() -> None:
+    assert set(status.CODES) == set(HTTP_STATUS) == set(Kind)
+    assert len(set(status.CODES.values())) == len(set(HTTP_STATUS.values())) == len(Kind)
+
+
+def test_a_domains_exception_is_recognised_by_its_attributes() -> None:
+    error = errors.of(PlaceTakenError("Somebody was faster."))
+    assert error is not None
+    assert (error.kind, error.reason, error.message) == (Kind.REFUSED, "place-taken", "Somebody was faster.")
+
+
+@pytest.mark.parametrize("foreign", [ValueError("MARKER"), OSError(2, "MARKER"), KeyError("MARKER")])
+def test_a_foreign_exception_is_internal_and_keeps_its_words_to_itself(foreign: Exception) -> None:
+    assert errors.of(foreign) is None
+    shown = errors.shown(foreign)
+    assert (shown.kind, shown.reason) == (Kind.INTERNAL, "internal")
+    assert "MARKER" not in str(shown)
+
+
+def test_an_attribute_named_kind_is_not_enough() -> None:
+    class Odd(Exception):  # noqa: N818
+        kind = "peculiar"
+        reason = "none"
+
+    assert errors.of(Odd("MARKER")) is None
+
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40)
+
+
+@given(
+    kind=st.sampled_from(Kind),
+    reason=st.from_regex(r"[a-z]+(-[a-z]+)*", fullmatch=True),
+    message=words,
+    details=st.dictionaries(words, words, max_size=3),
+)
+def test_an_error_survives_the_grpc_wire(
+    kind: Kind, reason: str, message: str, details: dict[str, str]
+) -> None:
+    error = AidError(kind, reason, message)
+    error.details = details
+    code, sent, trailing = status.to_wire(error)
+    received = status.from_wire(
+        grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*trailing), sent, None)
+    )
+    assert (received.kind, received.reason, received.message) == (kind, reason, message)
+    assert received.details == details
+
+
+def test_an_error_that_grpc_made_is_named_after_its_code() -> None:
+    made = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "ipv4:10.0.0.1 refused", None
+    )
+    error = status.from_wire(made)
+    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "rpc-unavailable")
+    assert "10.0.0.1" not in error.message
+
+
+def test_details_cannot_replace_what_a_problem_must_say() -> None:
+    error = AidError(
+        Kind.MISSING, "no-such-case", "There is no such case.", status="200", type="x", case="c1"
+    )
+    document = problems.problem(error)
+    assert (document["status"], document["type"]) == (404, "urn:aid:no-such-case")
+    assert document["case"] == "c1"
