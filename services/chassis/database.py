@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 from pydantic import BaseModel, Field
@@ -55,7 +55,13 @@ class Wakeup:
         return True
 
 
-class Session(asyncpg.Connection[asyncpg.Record]):
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:  # at run time asyncpg's classes take no type arguments
+    Connection = asyncpg.Connection
+
+
+class Session(Connection):
     """A connection that first lets its unit of work act: begin the transaction, write what was promised.
 
     So a work that only writes needs one round trip, and a work that reads sees its own writes.

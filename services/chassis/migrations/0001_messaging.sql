@@ -109,9 +109,9 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_created ON idempotency (created_at);
 
 -- True when a statement changed as many rows as its writer counted on; otherwise nothing is committed.
-CREATE FUNCTION landed(found bigint, wanted integer) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION landed(changed bigint, wanted integer) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF found <> wanted THEN
+    IF changed <> wanted THEN
         RAISE EXCEPTION 'what was read has changed since' USING ERRCODE = 'AID01';
     END IF;
     RETURN true;
