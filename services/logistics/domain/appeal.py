@@ -18,6 +18,7 @@ from services.logistics.domain.ids import Area, ItemId, LineId, Packs
 from services.logistics.domain.refusal import Refusal, refused
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+NONE = Packs(0)
 
 
 class LineState(StrEnum):
@@ -43,13 +44,13 @@ class Line:
     item_id: ItemId
     state: LineState
     wanted: Packs
-    pledged: Packs = Packs(0)
-    arrived: Packs = Packs(0)
-    settling: Packs = Packs(0)
-    admitted: Packs = Packs(0)
-    returned: Packs = Packs(0)
-    received: Packs = Packs(0)
-    shown: Packs = Packs(0)
+    pledged: Packs = NONE
+    arrived: Packs = NONE
+    settling: Packs = NONE
+    admitted: Packs = NONE
+    returned: Packs = NONE
+    received: Packs = NONE
+    shown: Packs = NONE
 
     @property
     def covered(self) -> Packs:
@@ -64,12 +65,12 @@ class Line:
     def closed_to_pledges(self) -> Refusal:
         """Why nothing can be pledged."""
         if self.state is LineState.PUBLISHED:
-            return refused("line-covered", "Everything on this line is promised; thank you. Please look again later.")
+            return refused("line-covered", "Everything on this line is promised; thank you.")
         return refused("line-closed", "This line is not on the list any more; thank you.")
 
 
 def shares(open_packs: Packs, asked: list[Packs]) -> list[Packs]:
-    """What each of several simultaneous donors may give: in the order they came, never more in all than is open."""
+    """What each of several donors who come together may give: in their order, and never more than is open."""
     granted = []
     for packs in asked:
         share = Packs(min(packs, open_packs))
@@ -79,7 +80,7 @@ def shares(open_packs: Packs, asked: list[Packs]) -> list[Packs]:
 
 
 def ticked(line: Line, missing: Packs) -> tuple[Line, list[LineEvent]]:
-    """The line after a tick, when matching last said that `missing` packs are short, and what the tick announces."""
+    """The line after a tick, and what it announces, when matching last said that `missing` packs are short."""
     state = _state(line, missing)
     republished = state is LineState.PUBLISHED and line.state is not LineState.PUBLISHED
     after = replace(
@@ -127,7 +128,7 @@ def _announced(before: Line, after: Line) -> list[LineEvent]:
 
 
 def tick_after(moment: datetime, period: timedelta) -> datetime:
-    """The first tick strictly after `moment`; ticks stand at whole periods since 1970, whoever computes them."""
+    """The first tick after `moment`; ticks stand at whole periods since 1970, whoever computes them."""
     return EPOCH + ((moment - EPOCH) // period + 1) * period
 
 

@@ -31,7 +31,7 @@ class Item:
     def replaces(self, known: Item) -> None:
         """Refuse what would make earlier promises mean something else."""
         if known.pack_size != self.pack_size:
-            raise refused("pack-size-fixed", "The pack size of a known item does not change; make a new item.")
+            raise refused("pack-size-fixed", "The pack size of a known item does not change.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +62,5 @@ def slug(value: str, field: str) -> str:
 def text(value: str, field: str) -> str:
     """A short printable text that is not blank."""
     if not value.strip() or len(value) > LONGEST_TEXT or not value.isprintable():
-        raise invalid(f"{field}-invalid", f"The {field} is a printable text of 1 to {LONGEST_TEXT} characters.")
+        raise invalid(f"{field}-invalid", f"The {field} is printable and has 1 to {LONGEST_TEXT} characters.")
     return value

@@ -88,7 +88,7 @@ class ShipmentReceived:
 
 @dataclass(frozen=True, slots=True)
 class DiscrepancyFound:
-    """A box held something else than it declared. The last event that names a label: it ends at the receipt."""
+    """A box held something else than it declared. The last event that names a label."""
 
     shipment_id: ShipmentId
     label: Label
@@ -123,7 +123,7 @@ class PledgesAdmitted:
 
 @dataclass(frozen=True, slots=True)
 class PledgesExpired:
-    """Packs came back onto the list since the last tick, because they were not sent or did not arrive whole."""
+    """Packs came back onto the list since the last tick: they were not sent, or did not arrive whole."""
 
     line_id: LineId
     packs_pledged: Packs

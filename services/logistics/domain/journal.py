@@ -1,4 +1,4 @@
-"""A warehouse's own record of its shipments, numbered without gaps, and the mark of how far somebody has read."""
+"""A warehouse's own record of its shipments, numbered without gaps, and how far somebody has read."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def token(warehouse_id: WarehouseId, position: int) -> str:
 
 
 def position(resume_token: str, warehouse_id: WarehouseId) -> int:
-    """How far the token's holder has read; the empty token is the beginning. Raises Refusal for a foreign one."""
+    """How far the token's holder has read; the empty token is the beginning. Refuses a foreign one."""
     if not resume_token:
         return BEGINNING
     try:
-        packed = base64.b64decode(resume_token + "=" * (-len(resume_token) % 4), altchars=b"-_", validate=True)
+        padded = resume_token + "=" * (-len(resume_token) % 4)
+        packed = base64.b64decode(padded, altchars=b"-_", validate=True)
         version, warehouse, read = _TOKEN.unpack(packed)
     except (binascii.Error, struct.error, ValueError):
         raise _malformed() from None
@@ -49,7 +50,7 @@ def position(resume_token: str, warehouse_id: WarehouseId) -> int:
 def within(read: int, last: int) -> int:
     """Refuse a token from ahead of the journal: it speaks of events that this database does not have."""
     if read > last:
-        raise invalid("resume-token-ahead", "The token is ahead of this journal, which was restored; begin anew.")
+        raise invalid("resume-token-ahead", "The token is ahead of this journal; begin anew.")
     return read
 
 

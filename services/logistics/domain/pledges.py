@@ -29,8 +29,8 @@ class PledgeState(StrEnum):
 class Ask:
     """A donor's wish to give. `key` is made by the donor's client and known to nobody else.
 
-    The secret that opens the pledge is derived from it, so a retry gets the same secret although only its hash
-    is kept. That makes the key a secret too; a short one, which others might also choose, is refused.
+    The secret that opens the pledge is derived from it, so a retry gets the same secret although only its
+    hash is kept. That makes the key a secret too; a short one, which others might also choose, is refused.
     """
 
     line_id: LineId
@@ -46,7 +46,7 @@ class Ask:
         if not SHORTEST_KEY <= len(self.key) <= LONGEST_KEY or not self.key.isprintable():
             raise invalid(
                 "idempotency-key-malformed",
-                f"The key of a pledge is {SHORTEST_KEY} to {LONGEST_KEY} printable characters that nobody can guess.",
+                f"The key of a pledge is {SHORTEST_KEY} to {LONGEST_KEY} characters that nobody can guess.",
             )
 
     @property
@@ -96,15 +96,16 @@ class Pledge:
         if self.state is not PledgeState.PLEDGED:
             raise self._late("already-packed", "This pledge has its parcel.")
         if not 1 <= quantity <= 2 * self.packs * self.pack_size:
-            raise invalid("quantity-invalid", "Between one piece and twice what was pledged goes into the parcel.")
+            raise invalid("quantity-invalid", "A parcel holds one piece to twice what was pledged.")
 
     def may_send(self) -> None:
         if self.state is not PledgeState.PACKED:
-            raise self._late("not-packed" if self.state is PledgeState.PLEDGED else "already-sent", "Nothing to send.")
+            reason = "not-packed" if self.state is PledgeState.PLEDGED else "already-sent"
+            raise self._late(reason, "There is no packed parcel that waits to be sent.")
 
     def _late(self, reason: str, message: str) -> Refusal:
         if self.state is PledgeState.EXPIRED:
-            return refused("pledge-expired", "It was not sent in time and stands on the list again; please pledge anew.")
+            return refused("pledge-expired", "It was not sent in time and stands on the list again.")
         return refused(reason, message)
 
 

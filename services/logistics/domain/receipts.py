@@ -42,7 +42,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a count does. `screened` and `unscreened` move the stock; `usable` is None while nobody has looked."""
+    """What a count does. `screened` and `unscreened` move the stock; `usable` is None while nobody looked."""
 
     outcome: Outcome
     box: BoxState
@@ -70,7 +70,8 @@ def receive(box: Box, count: Count) -> Receipt:
         return Receipt(Outcome.WAITING, BoxState.UNSCREENED, Pieces(0), arriving, usable=None)
     if count.screening is Screening.SUSPICIOUS:
         return Receipt(Outcome.SET_APART, BoxState.SET_APART, Pieces(0), Pieces(-waiting), usable=Pieces(0))
-    return Receipt(_judged(box, count), BoxState.RECEIVED, count.counted, Pieces(-waiting), usable=count.counted)
+    screened = count.counted
+    return Receipt(_judged(box, count), BoxState.RECEIVED, screened, Pieces(-waiting), usable=screened)
 
 
 def _judged(box: Box, count: Count) -> Outcome:

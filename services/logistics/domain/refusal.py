@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):
-    """A command that may not happen. `reason` is stable, `kind` says whose fault it is, `message` is for people."""
+class Refusal(Exception):  # noqa: N818 - a no is an answer, not an error
+    """A command that may not happen. `reason` is stable, `kind` says whose fault it is, `message` is for
+    people."""
 
     def __init__(self, kind: str, reason: str, message: str) -> None:
         super().__init__(f"{reason}: {message}")

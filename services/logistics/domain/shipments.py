@@ -6,7 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.logistics.domain.events import ShipmentClosed, ShipmentDispatched, ShipmentEvent, ShipmentReceived
+from services.logistics.domain.events import (
+    ShipmentClosed,
+    ShipmentDispatched,
+    ShipmentEvent,
+    ShipmentReceived,
+)
 from services.logistics.domain.ids import ItemId, Label, Pieces, ShipmentId, WarehouseId
 
 
@@ -49,8 +54,8 @@ def progress(
 ) -> tuple[ShipmentState, list[ShipmentEvent]]:
     """How far the shipment is when its boxes are where they are, and what that announces.
 
-    It is dispatched when no box waits at its sender's any more; a shipment of which nothing ever left is closed
-    without having been dispatched or received.
+    It is dispatched when no box waits at its sender's any more; a shipment of which nothing ever left is
+    closed without having been dispatched or received.
     """
     if state is ShipmentState.CLOSED or BoxState.PACKED in boxes:
         return state, []

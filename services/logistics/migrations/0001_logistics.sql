@@ -41,12 +41,12 @@ CREATE TABLE stock (
 ) WITH (fillfactor = 50);
 CREATE INDEX stock_item ON stock (item_id);
 
--- What matching last said is short, in packs. It becomes public on the tick only.
+-- What matching last said is short, in packs. It becomes public on the tick only, and only when the catalogue
+-- knows the item.
 CREATE TABLE shortfall (
-    area     text    NOT NULL,
-    item_id  text    NOT NULL REFERENCES item,
-    packs    integer NOT NULL CHECK (packs >= 0),
-    revision bigint  NOT NULL,
+    area    text    NOT NULL,
+    item_id text    NOT NULL,
+    packs   integer NOT NULL CHECK (packs >= 0),
     PRIMARY KEY (area, item_id)
 );
 
