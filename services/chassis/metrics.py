@@ -21,7 +21,6 @@ LABELS: dict[str, str] = {
     "reason": "the stable reason slugs of the domain",
     "state": "the states that the contracts name",
     "file": "the file names of the HMIS CSV standard",
-    "flag": "the conditions of readiness",
 }
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -57,9 +56,7 @@ class Metrics:
         self.client_seconds = self._histogram(
             "client_seconds", "How long a neighbour took to answer our call.", ["method", "code"], _FAST
         )
-        self.readiness_flag = self._gauge(
-            "readiness_flag", "1 when this condition of readiness holds, 0 when it does not.", ["flag"]
-        )
+        self.ready = self._gauge("ready", "1 when the service may be given work, 0 when it may not.")
 
     def _declare_messages(self) -> None:
         self.outbox_pending = self._gauge("outbox_pending", "Events that are committed and not yet in Kafka.")
@@ -214,11 +211,22 @@ class Metrics:
     def _declare_picture(self) -> None:
         self.picture_needs = self._gauge(
             "picture_needs",
-            "Needs of the current window over the whole region, by kind and state.",
+            "Needs of the 48 hours before the last publication over the whole region; -1 when under 10, "
+            "else rounded to 5.",
             ["kind", "state"],
         )
         self.picture_records_total = self._counter(
             "picture_records_total", "Records that the regional picture has taken in.", ["topic"]
+        )
+        self.picture_unreadable_total = self._counter(
+            "picture_unreadable_total",
+            "Records that the regional picture passed over because they cannot be read.",
+            ["topic"],
+        )
+        self.picture_unreadable_total = self._counter(
+            "picture_unreadable_total",
+            "Records that the regional picture could not read and left out.",
+            ["topic"],
         )
 
     def _counter(self, name: str, sentence: str, labels: Sequence[str] = ()) -> Counter:
