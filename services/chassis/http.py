@@ -170,6 +170,7 @@ class _Machines:
             return problems.answer(
                 errors.unauthenticated("token-invalid", "The metrics need their own token.")
             )
+        self._metrics.ready.set(self._readiness.ready)
         return Response(self._metrics.exposition(), media_type="text/plain; version=0.0.4")
 
 
