@@ -220,11 +220,6 @@ class Metrics:
         )
         self.picture_unreadable_total = self._counter(
             "picture_unreadable_total",
-            "Records that the regional picture passed over because they cannot be read.",
-            ["topic"],
-        )
-        self.picture_unreadable_total = self._counter(
-            "picture_unreadable_total",
             "Records that the regional picture could not read and left out.",
             ["topic"],
         )
