@@ -15,7 +15,8 @@ from asyncpg.transaction import Transaction
 
 from services.chassis import errors, logs, outbox
 from services.chassis.clock import Clock
-from services.chassis.database import Connection, Database, Session
+from services.chassis.database import Connection as Connection
+from services.chassis.database import Database, Session
 from services.chassis.effects import Effect, composed, independent
 from services.chassis.envelope import Announcement
 from services.chassis.metrics import Metrics

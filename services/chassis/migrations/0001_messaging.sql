@@ -12,7 +12,7 @@ CREATE TABLE stream (
     topic text    NOT NULL,
     key   text    NOT NULL,
     epoch integer NOT NULL,
-    last  bigint  NOT NULL CHECK (last > 0),
+    last  bigint  NOT NULL CHECK (last >= 0),
     PRIMARY KEY (topic, key)
 ) WITH (fillfactor = 80);
 
