@@ -1,0 +1,346 @@
+"""The regional picture: a Faust app in a process of its own that counts needs by area, kind and hour.
+
+Derived and rebuildable, never the state of record: it may be forgotten at any time, and counts the same anew.
+
+The topics of cases are read partition by partition. The table `cases` remembers each case in one record, and
+the counts of a partition follow from it. An event that comes again (Faust delivers at least once) finds itself
+in `cases`, changes nothing, and has its counts sent again. Areas run across partitions: the counts of each
+partition go, as full state, through a topic of one partition into the windowed table `hours`, with a window per
+hour of domain time. A tick, sent through that same topic once an hour, publishes what `hours` holds by then.
+
+Faust makes topics of its own, all named after the group: `<group>-cells`, which leads from partitions to
+areas, and the tables' changelogs `<group>-{cases,hours,published}-changelog`. They are not in `topics.yaml`,
+since nobody else writes or reads them, and `rebuild` deletes them. They hold case ids and small counts, so
+nobody but the picture's own principal may read the prefix `<group>-`; they are kept no longer than restricted
+topics are.
+
+    python -m services.matching.picture            run it
+    python -m services.matching.picture rebuild    forget everything and count anew from the retained topics
+    python -m services.matching.picture show       print what was last published
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sys
+import time
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import faust
+from rich.console import Console
+
+from services.chassis import envelope, logs
+from services.chassis.clock import Clock
+from services.chassis.envelope import MalformedError
+from services.chassis.lifecycle import BrokenPartError, launch
+from services.chassis.metrics import Metrics
+from services.chassis.topics import Topics, announce
+from services.matching import picture_process, picture_upkeep
+from services.matching.adapters import picture_wire
+from services.matching.picture_model import (
+    HOUR,
+    KEPT_HOURS,
+    NOTHING,
+    CaseMemory,
+    Cell,
+    Counts,
+    Hour,
+    Source,
+    Tally,
+    by_area_and_kind,
+    hour_of,
+    plus,
+    region,
+    shown_hours,
+    touched,
+)
+from services.matching.picture_process import Fail
+from services.matching.picture_settings import PictureSettings, settings_from_environment
+
+_log = logs.logger("picture")
+_KEPT = timedelta(hours=KEPT_HOURS)
+# A segment is deleted as a whole: with one a day, what is kept for six days is gone after seven.
+_CHANGELOG = {
+    "cleanup.policy": "compact,delete",
+    "retention.ms": str((KEPT_HOURS - 24) * HOUR * 1000),
+    "segment.ms": str(24 * HOUR * 1000),
+}
+_META = ""  # the key in `published` that is about the publication as a whole
+_SOURCE = "picture"
+
+
+def application(settings: PictureSettings) -> faust.App:
+    """Faust as the picture uses it: at least once, one event at a time, no web server of its own."""
+    return faust.App(
+        settings.picture.group,
+        broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
+        store=f"{settings.picture.store}://",
+        datadir=str(settings.folder / "tables"),
+        autodiscover=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_replication_factor=settings.picture.replication,
+        processing_guarantee="at_least_once",
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.kafka.instance_id,
+        broker_commit_interval=0.5,
+        broker_session_timeout=settings.kafka.session_timeout_ms / 1000,
+        broker_heartbeat_interval=settings.kafka.session_timeout_ms / 5000,
+        producer_linger=0.005,  # seconds
+        producer_request_timeout=60,
+    )
+
+
+class Undelivered(faust.Sensor):
+    """Faust only logs a record that Kafka did not take; here that ends the process, before any commit."""
+
+    def __init__(self, fail: Fail) -> None:
+        super().__init__()
+        self._fail = fail
+
+    def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:
+        self._fail(exc)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What both agents work with."""
+
+    app: faust.App
+    settings: PictureSettings
+    clock: Clock
+    metrics: Metrics
+    fail: Fail
+
+    async def each(self, stream: Any, take: Callable[[Any], Awaitable[None]]) -> None:
+        """Faust acknowledges an event whose agent raised; so none may. The process ends instead."""
+        events: AsyncIterable[Any] = stream.events()
+        async for event in events:
+            try:
+                await take(event)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the event was not taken in
+                self.fail(error)
+                await asyncio.Event().wait()
+
+
+class Counting:
+    """The agent that reads the topics of cases, and the table `cases`."""
+
+    def __init__(self, around: Around, partitions: int, cells: Any) -> None:
+        app, knobs = around.app, around.settings.picture
+        self._around, self._metrics, self._cells = around, around.metrics, cells
+        self._sources = {knobs.cases: Source.CASES, knobs.referrals: Source.REFERRALS}
+        self._tally = Tally()
+        self._cases = app.Table("cases", partitions=partitions, extra_topic_configs=_CHANGELOG)
+        self._cases.on_recover(self._recount)
+        events = app.topic(
+            *self._sources, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw",
+            allow_empty=True,
+        )  # fmt: skip
+        app.agent(events, name="count", concurrency=1)(self._count)
+
+    async def _count(self, stream: Any) -> None:
+        await self._around.each(stream, self._take)
+
+    async def _take(self, event: Any) -> None:
+        """Remember the event, and send on the counts that it changed."""
+        message = event.message
+        try:
+            received = envelope.received(message)
+            told = picture_wire.told(received, self._sources[message.topic])
+        except MalformedError as error:
+            _log.error("record-unreadable", error=error, topic=message.topic, offset=message.offset)
+            self._metrics.picture_unreadable_total.labels(message.topic).inc()
+            return
+        before = self._remembered(received.key)
+        after = before.after(told)
+        self._cases[received.key] = {"partition": message.partition, **after.dump()}
+        self._tally.move(message.partition, before, after)
+        for cell in touched(before, after):
+            await self._send(message.partition, cell)
+        if before.is_old_news(told):
+            self._metrics.consumer_duplicates_total.labels(message.topic).inc()
+        elif before.misses_one_before(told):
+            self._metrics.sequence_gaps_total.labels(message.topic).inc()
+        age = self._around.clock.now() - received.recorded_at
+        self._metrics.event_age_seconds.labels(message.topic).observe(max(0.0, age.total_seconds()))
+        self._metrics.picture_records_total.labels(message.topic).inc()
+
+    def _remembered(self, case: str) -> CaseMemory:
+        dumped = self._cases.get(case)
+        return CaseMemory() if dumped is None else CaseMemory.load(dumped)
+
+    async def _send(self, partition: int, cell: Cell) -> None:
+        counts = self._tally.of(partition, cell)
+        value = {"hour": cell.hour, "partition": partition, "counts": counts}
+        await self._cells.send(key=f"{cell.area}|{cell.kind}", value=value)
+
+    async def _recount(self) -> None:
+        """After a start or a rebalance: count the partitions that are ours now, and send all counts again."""
+        assigned = self._around.app.consumer.assignment()
+        ours = {each.partition for each in assigned if each.topic in self._sources}
+        self._tally = Tally()
+        for dumped in self._cases.data.values():
+            if dumped["partition"] in ours:
+                self._tally.move(dumped["partition"], CaseMemory(), CaseMemory.load(dumped))
+        for partition, cell in self._tally.cells():
+            await self._send(partition, cell)
+
+    def sweep(self) -> None:
+        """Let go of what is older than the topics are kept. In Kafka the changelog's retention does it."""
+        oldest = Hour(hour_of(self._around.clock.now().timestamp()) - KEPT_HOURS * HOUR)
+        for case, dumped in list(self._cases.data.items()):
+            if dumped["latest"] < oldest:
+                self._cases.data.pop(case, None)
+        self._tally.forget_before(oldest)
+
+
+class Publishing:
+    """The agent that adds partitions up, the tables `hours` and `published`, and what others get to see."""
+
+    def __init__(self, around: Around, cells: Any) -> None:
+        app, knobs = around.app, around.settings.picture
+        self._around, self._metrics, self._cells = around, around.metrics, cells
+        self._topic = Topics.load(around.settings.topics.file).of(knobs.topic)
+        self._picture = app.topic(knobs.topic, key_serializer="raw", value_serializer="raw")
+        table: Any = app.Table("hours", default=dict, partitions=1, extra_topic_configs=_CHANGELOG)
+        windows: Any = table.tumbling(timedelta(seconds=HOUR), expires=_KEPT)
+        self._hours = windows.relative_to(lambda event: float(event.value["hour"]))
+        self._published = app.Table("published", partitions=1)
+        app.agent(cells, name="publish", concurrency=1)(self._publish)
+
+    async def tick(self, until: Hour) -> None:
+        """Ask for the publication of this hour, behind all counts that were sent so far."""
+        await self._cells.send(key="tick", value={"tick": until})
+
+    async def _publish(self, stream: Any) -> None:
+        await self._around.each(stream, self._take)
+
+    async def _take(self, event: Any) -> None:
+        """A tick; or the counts of one partition for an area, kind and hour."""
+        if "tick" in event.value:
+            await self._tick(Hour(event.value["tick"]))
+            return
+        parts = self._hours[event.key].value()
+        self._hours[event.key] = {**parts, str(event.value["partition"]): event.value["counts"]}
+
+    async def _tick(self, until: Hour) -> None:
+        """Decide what this hour says, make that durable, then say it: the same to the letter if said again."""
+        last = self._published.get(_META) or {"until": 0, "epoch": int(time.time()), "totals": []}
+        if until < last["until"]:
+            return
+        if until > last["until"]:
+            cells = self._summed()
+            for (area, kind), hours in by_area_and_kind(cells).items():
+                self._decide(area, kind, hours, until)
+            totals = [[kind, state, total] for (kind, state), total in region(cells, until).items()]
+            last = self._published[_META] = {"until": until, "epoch": last["epoch"], "totals": totals}
+            await self._around.app.producer.flush()
+        for key, decided in list(self._published.items()):
+            if key != _META and decided["until"] == until:
+                await self._say(key, decided, last["epoch"])
+        self._metrics.picture_needs.clear()
+        for kind, state, total in last["totals"]:
+            self._metrics.picture_needs.labels(kind, state).set(total)
+
+    def _summed(self) -> dict[Cell, Counts]:
+        """The counts of `hours` over all partitions."""
+        cells: dict[Cell, Counts] = {}
+        for (key, (start, _)), parts in self._hours.table.data.items():
+            area, kind = key.rsplit("|", 1)
+            total = NOTHING
+            for reported, placed, unmet in parts.values():
+                total = plus(total, (reported, placed, unmet))
+            cells[Cell(area, kind, Hour(int(start)))] = total
+        return cells
+
+    def _decide(self, area: str, kind: str, hours: Mapping[Hour, Counts], until: Hour) -> None:
+        """Only what changed is said again. An area of which nothing may be shown is not even named."""
+        key = f"{area}|{kind}"
+        lines = shown_hours(hours, until)
+        payload = base64.b64encode(picture_wire.picture(area, kind, lines)).decode()
+        before = self._published.get(key)
+        if (before is None and not lines) or (before is not None and before["payload"] == payload):
+            return
+        sequence = 1 if before is None else before["sequence"] + 1
+        said = self._announcement(key, payload, until)
+        self._published[key] = {
+            "sequence": sequence,
+            "id": str(said.id),
+            "until": until,
+            "payload": payload,
+        }
+
+    async def _say(self, key: str, decided: Mapping[str, Any], epoch: int) -> None:
+        said = self._announcement(key, decided["payload"], Hour(decided["until"]))
+        said = replace(said, id=UUID(decided["id"]))
+        headers = envelope.headers(said, _SOURCE, epoch, decided["sequence"])
+        await (await self._picture.send(key=key.encode(), value=said.payload, headers=headers))
+
+    def _announcement(self, key: str, payload: str, until: Hour) -> envelope.Announcement:
+        moment = datetime.fromtimestamp(until, UTC)
+        return announce(
+            self._topic, key, picture_wire.PICTURE, base64.b64decode(payload), subject=key,
+            occurred_at=moment, recorded_at=moment, cause=None, snapshot=True,
+        )  # fmt: skip
+
+
+class Engine:
+    """The app with both agents. Made when Kafka is there, on the loop that is to run it."""
+
+    def __init__(
+        self, settings: PictureSettings, clock: Clock, metrics: Metrics, partitions: int, fail: Fail
+    ) -> None:
+        self._app = application(settings)
+        self._app.sensors.add(Undelivered(fail))
+        around = Around(self._app, settings, clock, metrics, fail)
+        cells = self._app.topic(
+            f"{settings.picture.group}-cells", partitions=1, internal=True, key_type=str,
+            key_serializer="raw", value_serializer="json", retention=_KEPT, deleting=True,
+        )  # fmt: skip
+        self._counting = Counting(around, partitions, cells)
+        self._publishing = Publishing(around, cells)
+
+    async def start(self) -> None:
+        self._app.finalize()
+        await self._app.start()
+
+    async def ended(self) -> None:
+        """Faust keeps a crash to itself; this raises it."""
+        await self._app.wait_until_stopped()
+        raise self._app.crash_reason or BrokenPartError("faust")
+
+    async def stop(self) -> None:
+        """Finish the event at hand, hand the records over, commit."""
+        await self._app.stop()
+
+    async def tick(self, until: Hour) -> None:
+        await self._publishing.tick(until)
+
+    def sweep(self) -> None:
+        self._counting.sweep()
+
+
+def main(argv: list[str]) -> int:
+    settings = settings_from_environment()
+    picture_process.configure_logs(settings)
+    match argv:
+        case []:
+            launch(picture_process.serve(settings, Engine))
+            return 0
+        case ["rebuild"]:
+            return asyncio.run(picture_upkeep.rebuild(settings, Console()))
+        case ["show"]:
+            return asyncio.run(picture_upkeep.show(settings, Console()))
+        case _:
+            sys.stderr.write("usage: python -m services.matching.picture [rebuild | show]\n")
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

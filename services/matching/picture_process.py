@@ -1,0 +1,202 @@
+"""The process around the picture: waits for Kafka, watches that records are taken in, says when to publish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Protocol
+
+from services.chassis import kafka_admin, logs
+from services.chassis.clock import Clock
+from services.chassis.health import Liveness, Progress, Readiness
+from services.chassis.http import HttpServer
+from services.chassis.identity import Identity
+from services.chassis.kafka_admin import Lookout, Standing
+from services.chassis.lifecycle import BrokenPartError, run
+from services.chassis.metrics import Metrics
+from services.matching.picture_model import Calendar, Hour, hour_of
+from services.matching.picture_settings import PictureSettings
+from services.matching.picture_upkeep import Folder, forget
+
+_log = logs.logger("picture")
+_LOOK_EVERY_S = 0.5
+_SWEEP_EVERY_S = 60.0
+
+Fail = Callable[[BaseException], None]
+
+
+class Engine(Protocol):
+    """What counts and publishes."""
+
+    async def start(self) -> None: ...
+    async def ended(self) -> None:
+        """Never return; raise when it has come to an end by itself."""
+
+    async def stop(self) -> None: ...
+    async def tick(self, until: Hour) -> None:
+        """Publish this hour, after all that was counted so far."""
+
+    def sweep(self) -> None:
+        """Let go of what is too old."""
+
+
+MakeEngine = Callable[[PictureSettings, Clock, Metrics, int, Fail], Engine]
+
+
+class PicturePart:
+    """The picture as a part of its process: up as soon as Kafka is, judged by what it gets done."""
+
+    name = "picture"
+
+    def __init__(
+        self,
+        settings: PictureSettings,
+        make: MakeEngine,
+        folder: Folder,
+        metrics: Metrics,
+        liveness: Liveness,
+    ) -> None:
+        self._settings, self._make, self._folder, self._metrics = settings, make, folder, metrics
+        self._clock = settings.clock_source()
+        self._progress = liveness.watch(Progress("picture", settings.picture.patience_s))
+        self._reached = 0
+        self._calendar = Calendar()
+        self._sources = (settings.picture.cases, settings.picture.referrals)
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._engine: Engine | None = None
+        self._work: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns at once: Kafka may be down for as long as it likes."""
+        self._work = asyncio.create_task(self._serve())
+        self._work.add_done_callback(self._ended)
+
+    async def watch(self) -> None:
+        await self._broken
+
+    async def drain(self) -> None:
+        """Let the engine finish. What is cut short, when Kafka does not answer, is taken in again."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait({self._work})
+        if self._engine is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.grace_s * 0.8):
+                    await self._engine.stop()
+
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        if not work.cancelled():
+            self._fail(work.exception() or BrokenPartError(self.name))
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def _serve(self) -> None:
+        partitions = await self._partitions()
+        if self._folder.marked:
+            await forget(self._settings, self._folder)
+        engine = self._make(self._settings, self._clock, self._metrics, partitions, self._fail)
+        self._engine = engine
+        await engine.start()
+        _log.info("picture-started", partitions=partitions)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(engine.ended())
+            group.create_task(self._look_out(engine, partitions))
+            group.create_task(self._sweep(engine))
+
+    async def _partitions(self) -> int:
+        """Wait for Kafka and the two topics; their partitions. A case lies in the same one of both."""
+        said = ""
+        while True:
+            try:
+                async with self._lookout() as lookout:
+                    found = {await lookout.partitions(topic) for topic in self._sources}
+                waits_for = "topics" if 0 in found else ""
+            except kafka_admin.UNREACHABLE:
+                waits_for = "kafka"
+            if not waits_for:
+                break
+            if waits_for != said:
+                _log.warning("picture-waits", cause=waits_for)
+            said = waits_for
+            await asyncio.sleep(_LOOK_EVERY_S)
+        if len(found) > 1:
+            raise ValueError("the topics of cases and of referrals differ in partitions")
+        return found.pop()
+
+    def _lookout(self) -> AbstractAsyncContextManager[Lookout]:
+        return Lookout.over(self._settings.kafka, self._settings.picture.group)
+
+    async def _look_out(self, engine: Engine, partitions: int) -> None:
+        """Measure lag from outside, judge progress by it, and have the hours published."""
+        topics = {**dict.fromkeys(self._sources, partitions), f"{self._settings.picture.group}-cells": 1}
+        while True:
+            try:
+                async with self._lookout() as lookout:
+                    while True:
+                        standings = await lookout.standings(topics)
+                        self._judge(standings)
+                        if (due := self._due(standings)) is not None:
+                            await engine.tick(due)
+                        await asyncio.sleep(_LOOK_EVERY_S)
+            except kafka_admin.UNREACHABLE as error:
+                _log.warning("lag-unknown", error=error)
+                self._progress.idle()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _judge(self, standings: list[Standing]) -> None:
+        """Records that wait while none is taken in: Faust or its consumer is stuck, and only a restart helps."""
+        reached = sum(each.committed for each in standings)
+        if any(each.lag for each in standings):
+            self._progress.busy()
+        else:
+            self._progress.idle()
+        if reached != self._reached:
+            self._progress.moved()
+        self._reached = reached
+        if self._progress.stuck:
+            raise BrokenPartError(f"{self.name}: records wait and none is taken in")
+        for topic in self._sources:
+            lag = sum(each.lag for each in standings if each.topic == topic)
+            self._metrics.consumer_lag_records.labels(topic).set(lag)
+
+    def _due(self, standings: list[Standing]) -> Hour | None:
+        sources = [each for each in standings if each.topic in self._sources]
+        return self._calendar.look(
+            hour_of(self._clock.now().timestamp()),
+            {(each.topic, each.partition): each.committed for each in sources},
+            {(each.topic, each.partition): each.end for each in sources},
+        )
+
+    async def _sweep(self, engine: Engine) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            engine.sweep()
+
+
+async def serve(settings: PictureSettings, make: MakeEngine) -> None:
+    folder = Folder(settings.folder)
+    async with folder.held():
+        metrics, readiness, liveness = Metrics(), Readiness(), Liveness()
+        door = HttpServer(
+            settings.http, [], Identity(settings.identity), metrics, readiness,
+            liveness=liveness, metrics_settings=settings.metrics, title="Regional picture",
+        )  # fmt: skip
+        picture = PicturePart(settings, make, folder, metrics, liveness)
+        await run(door, picture, grace=settings.grace)
+
+
+def configure_logs(settings: PictureSettings) -> None:
+    """As in the services; and Faust's own lines lose their words, into which it writes keys and values."""
+    logs.configure(settings.name, settings.log_level)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_without_words)
+
+
+def _without_words(record: logging.LogRecord) -> bool:
+    if record.name.split(".")[0] in ("faust", "mode"):
+        record.msg, record.args = f"{record.module}:{record.lineno}", ()
+    return True
