@@ -1,0 +1,21 @@
+"""`python -m services.intake` serves; with parked, replay, reseed or raise-epoch it does that and ends."""
+
+import asyncio
+import sys
+
+from services.chassis.lifecycle import launch
+from services.chassis.operate import is_operation
+from services.intake.main import operated, serve
+from services.intake.settings import IntakeSettings
+
+
+def main() -> int:
+    settings = IntakeSettings.model_validate({})  # from the environment
+    if is_operation(sys.argv[1:]):
+        return asyncio.run(operated(settings, sys.argv[1:]))
+    launch(serve(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

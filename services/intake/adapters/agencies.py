@@ -1,0 +1,107 @@
+"""Agencies and workers in PostgreSQL, and the key of each agency."""
+
+from uuid import UUID
+
+import asyncpg
+
+from services.chassis.ids import uuid7
+from services.chassis.keyring import DataKey, Keyring
+from services.chassis.work import Work
+from services.intake.domain.agencies import Agency, AgencyType, Viewer
+from services.intake.domain.ids import AgencyId, WorkerName
+from services.intake.domain.refusal import denied
+
+# One look for both: what the agency is, and whether the worker is known to work for another one.
+_VIEWER = """
+SELECT agency.agency_id, agency.name, agency.type, worker.agency_id AS works_for
+FROM (SELECT) AS always
+LEFT JOIN agency ON agency.agency_id = $1
+LEFT JOIN worker ON worker.subject = $2
+"""
+_FIND = "SELECT agency_id, name, type FROM agency WHERE agency_id = $1"
+_OF_WORKER = """
+SELECT agency_id, name, type FROM agency WHERE agency_id = (SELECT agency_id FROM worker WHERE subject = $1)
+"""
+_REGISTER = """
+INSERT INTO agency (agency_id, name, type, source_id, source_key, registered_at) VALUES ($1, $2, $3, $4, $5,
+       $6)
+ON CONFLICT (agency_id) DO UPDATE SET name = EXCLUDED.name, type = EXCLUDED.type
+"""
+# The first key stays: what was sealed with it must open for ever.
+_KEEP_KEY = """
+INSERT INTO keystore.agency_key (agency_id, wrapped, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+"""
+_KEY = "SELECT wrapped FROM keystore.agency_key WHERE agency_id = $1"
+_REGISTER_WORKER = """
+INSERT INTO worker (subject, agency_id, registered_at) VALUES ($1, $2, $3)
+ON CONFLICT (subject) DO UPDATE SET agency_id = EXCLUDED.agency_id
+"""
+_IMPORTED = "SELECT agency_id FROM agency WHERE source_id = $1 AND source_key = $2"
+
+
+class PostgresAgencies:
+    def __init__(self, work: Work, keyring: Keyring) -> None:
+        self._work = work
+        self._keyring = keyring
+
+    async def viewer(self, worker: WorkerName, agency: str, roles: frozenset[str]) -> Viewer:
+        """Who asks. Refused when the worker is registered with another agency than the token names."""
+        [row] = await self._work.peek(_VIEWER, _uuid(agency), worker)
+        known = None if row["agency_id"] is None else _agency(row)
+        if row["works_for"] is not None and row["works_for"] != row["agency_id"]:
+            raise denied("worker-of-another-agency", "The worker is registered with another agency.")
+        return Viewer(worker, known, roles)
+
+    async def find(self, agency_id: AgencyId) -> Agency | None:
+        rows = await self._work.peek(_FIND, agency_id)
+        return _agency(rows[0]) if rows else None
+
+    async def knows_worker(self, worker: WorkerName) -> Agency | None:
+        """The agency of a registered worker."""
+        rows = await self._work.peek(_OF_WORKER, worker)
+        return _agency(rows[0]) if rows else None
+
+    async def register(self, agency: Agency) -> None:
+        await self._register(agency, None, None)
+
+    def register_worker(self, worker: WorkerName, agency_id: AgencyId) -> None:
+        self._work.write(_REGISTER_WORKER, worker, agency_id, self._work.now)
+
+    async def imported(self, source_id: str, source_key: str, name: str) -> AgencyId:
+        """The agency of that organisation; made known at its first household."""
+        found: UUID | None = await self._work.connection.fetchval(_IMPORTED, source_id, source_key)
+        if found is not None:
+            return AgencyId(found)
+        agency = Agency(AgencyId(uuid7()), name, AgencyType.IMPORTED)
+        await self._register(agency, source_id, source_key)
+        return agency.agency_id
+
+    async def key(self, agency_id: AgencyId) -> DataKey:
+        """The agency's key, which is kept in no memory beyond this work. It may be of this very work."""
+        rows = await self._work.peek(_KEY, agency_id)
+        wrapped: bytes | None = (
+            rows[0]["wrapped"] if rows else await self._work.connection.fetchval(_KEY, agency_id)
+        )
+        if wrapped is None:
+            raise LookupError("an agency has lost its key")
+        return await self._keyring.agency_key(str(agency_id), wrapped)
+
+    async def _register(self, agency: Agency, source_id: str | None, source_key: str | None) -> None:
+        _, wrapped = await self._keyring.new_agency_key(str(agency.agency_id))
+        now = self._work.now
+        self._work.write(
+            _REGISTER, agency.agency_id, agency.name, agency.type.value, source_id, source_key, now
+        )
+        self._work.write(_KEEP_KEY, agency.agency_id, wrapped, now)
+
+
+def _agency(row: asyncpg.Record) -> Agency:
+    return Agency(AgencyId(row["agency_id"]), row["name"], AgencyType(row["type"]))
+
+
+def _uuid(text: str) -> UUID | None:
+    """An agency that is not named by a UUID is none of ours."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

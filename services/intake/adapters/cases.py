@@ -1,0 +1,141 @@
+"""Cases in PostgreSQL."""
+
+import asyncpg
+
+from services.chassis.work import Work
+from services.intake.adapters.needs import PostgresNeeds
+from services.intake.adapters.secrets import Secrets
+from services.intake.adapters.vault import PostgresVault
+from services.intake.application.ports import NewCase
+from services.intake.domain.arrival import arrival_code
+from services.intake.domain.cases import Case
+from services.intake.domain.household import Facts
+from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, WorkerName
+
+_CASE = """
+SELECT case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, closed_at,
+       arrival_code, version, adults, children, infants, newborn_space_from_week, wheelchair, pets,
+       unsheltered, confidential, area, revision,
+       EXISTS (SELECT FROM assignment
+               WHERE assignment.case_id = case_file.case_id AND subject = $2) AS assigned
+FROM case_file JOIN household USING (household_id)
+"""
+_FIND = _CASE + "WHERE case_file.case_id = $1"
+_FIND_BY_CODE = _CASE + "WHERE arrival_code = $1"
+_LOCK = _FIND + " FOR UPDATE OF case_file"
+_TAKEN = "SELECT FROM case_file WHERE case_id = $1"
+_OPEN = """
+INSERT INTO case_file
+    (case_id, household_id, agency_id, opened_by, opened_at, recorded_at, closed_at, arrival_code)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_ADVANCE = "UPDATE case_file SET version = version + 1 WHERE case_id = $1 AND version = $2"
+_CLOSE = "UPDATE case_file SET version = version + 1, closed_at = $3 WHERE case_id = $1 AND version = $2"
+_ASSIGN = """
+INSERT INTO assignment (case_id, subject, assigned_by, assigned_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+"""
+_CODE_TAKEN = "SELECT FROM case_file WHERE arrival_code = $1 AND case_id <> $2"
+_SET_CODE = "UPDATE case_file SET arrival_code = $2 WHERE case_id = $1"
+# Rises with whatever a view of the case shows, whoever changed it: each row counts its own changes.
+_REVISION = """
+SELECT version
+     + (SELECT coalesce(sum(version), 0) FROM need WHERE need.case_id = case_file.case_id)
+     + (SELECT coalesce(sum(version), 0) FROM referral WHERE referral.case_id = case_file.case_id)
+     + (SELECT coalesce(sum(version), 0) FROM allocation WHERE allocation.case_id = case_file.case_id) AS
+     revision
+FROM case_file WHERE case_id = $1
+"""
+
+
+class PostgresCases:
+    def __init__(self, work: Work, vault: PostgresVault, needs: PostgresNeeds, secrets: Secrets) -> None:
+        self._work = work
+        self._vault = vault
+        self._needs = needs
+        self._secrets = secrets
+
+    async def open(self, case: NewCase) -> None:
+        """Everything of the new case, in one go."""
+        await self._vault.keep(case)
+        self._work.write(
+            _OPEN, case.case_id, case.household_id, case.agency_id, case.opened_by, case.opened_at,
+            self._work.now, case.closed_at, case.arrival_code,
+        )  # fmt: skip
+        self._needs.report_all(case)
+        if case.assigned:
+            self.assign(case.case_id, case.opened_by, case.opened_by)
+
+    async def taken(self, case_id: CaseId) -> bool:
+        """Whether the id is in use. Looked at only for an id that a caller made."""
+        return bool(await self._work.peek(_TAKEN, case_id))
+
+    async def find(self, case_id: CaseId, worker: WorkerName) -> Case | None:
+        rows = await self._work.peek(_FIND, case_id, worker)
+        return _case(rows[0]) if rows else None
+
+    async def find_by_code(self, code: ArrivalCode, worker: WorkerName) -> Case | None:
+        rows = await self._work.peek(_FIND_BY_CODE, code, worker)
+        return _case(rows[0]) if rows else None
+
+    async def lock(self, case_id: CaseId, worker: WorkerName) -> Case | None:
+        row = await self._work.connection.fetchrow(_LOCK, case_id, worker)
+        return None if row is None else _case(row)
+
+    async def revision(self, case_id: CaseId) -> int | None:
+        rows = await self._work.peek(_REVISION, case_id)
+        return int(rows[0]["revision"]) if rows else None
+
+    def advance(self, case: Case) -> None:
+        self._work.write(_ADVANCE, case.case_id, case.version, expect=1)
+
+    def close(self, case: Case) -> None:
+        """The case and its open needs with it."""
+        self._work.write(_CLOSE, case.case_id, case.version, self._work.now, expect=1)
+        self._needs.withdraw_all(case.case_id)
+
+    def assign(self, case_id: CaseId, worker: WorkerName, by: WorkerName) -> None:
+        self._work.write(_ASSIGN, case_id, worker, by, self._work.now)
+
+    async def free_arrival_code(self, case_id: CaseId) -> ArrivalCode:
+        """The case's code; a further one only in the rare event that another case has it."""
+        attempt = 0
+        code = arrival_code(self._secrets.arrival, case_id)
+        while await self._work.peek(_CODE_TAKEN, code, case_id):
+            attempt += 1
+            code = arrival_code(self._secrets.arrival, case_id, attempt)
+        return code
+
+    def set_arrival_code(self, case_id: CaseId, code: ArrivalCode) -> None:
+        self._work.write(_SET_CODE, case_id, code)
+
+
+def _case(row: asyncpg.Record) -> Case:
+    return Case(
+        case_id=CaseId(row["case_id"]),
+        household_id=HouseholdId(row["household_id"]),
+        agency_id=AgencyId(row["agency_id"]),
+        opened_by=WorkerName(row["opened_by"]),
+        opened_at=row["opened_at"],
+        closed_at=row["closed_at"],
+        facts=facts_in(row),
+        arrival_code=None if row["arrival_code"] is None else ArrivalCode(row["arrival_code"]),
+        version=row["version"],
+        assigned=row["assigned"],
+    )
+
+
+def facts_in(row: asyncpg.Record) -> Facts:
+    """The facts that a row of `household` holds."""
+    return Facts(
+        adults=row["adults"],
+        children=row["children"],
+        infants=row["infants"],
+        newborn_space_from_week=row["newborn_space_from_week"],
+        wheelchair=row["wheelchair"],
+        pets=row["pets"],
+        unsheltered=row["unsheltered"],
+        confidential=row["confidential"],
+        area=row["area"],
+        revision=row["revision"],
+    )

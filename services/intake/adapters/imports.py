@@ -1,0 +1,70 @@
+"""Which households came from which export, in PostgreSQL."""
+
+import hashlib
+import hmac
+from itertools import groupby
+
+import asyncpg
+
+from services.chassis.work import Work
+from services.intake.adapters.needs import found_for, need_outcome
+from services.intake.adapters.secrets import Secrets
+from services.intake.application.ports import Imported, ImportedNeed
+from services.intake.domain.ids import CaseId, HouseholdId
+from services.intake.domain.outcomes import NeedOutcome
+
+# Two imports of one household at the same time: the second waits here and then finds what the first wrote.
+_LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 0))"
+_FIND = "SELECT household_id, case_id, digest FROM imported WHERE source_id = $1 AND source_key = $2"
+_REMEMBER = """
+INSERT INTO imported (source_id, source_key, household_id, case_id, digest) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (source_id, source_key) DO UPDATE
+SET household_id = EXCLUDED.household_id, case_id = EXCLUDED.case_id, digest = EXCLUDED.digest
+"""
+_OUTCOMES = """
+SELECT source_key, case_id, need_id, kind, item_id, quantity, from_date, nights, urgency,
+       withdrawn_at IS NOT NULL AS withdrawn, met_at IS NOT NULL AS met, unmatched
+FROM imported JOIN need USING (case_id)
+WHERE source_id = $1 AND source_key > $2 AND import_mark IS NOT NULL
+ORDER BY source_key, ordinal LIMIT $3
+"""
+_MOST = 1_000
+
+
+class PostgresImports:
+    def __init__(self, work: Work, secrets: Secrets) -> None:
+        self._work = work
+        self._secrets = secrets
+
+    async def lock(self, source_id: str, source_key: str) -> Imported | None:
+        """The household as imported before; nobody else imports it until this work ends."""
+        await self._work.connection.execute(_LOCK_KEY, source_id, source_key)
+        row = await self._work.connection.fetchrow(_FIND, source_id, source_key)
+        if row is None:
+            return None
+        return Imported(HouseholdId(row["household_id"]), CaseId(row["case_id"]), row["digest"])
+
+    def remember(self, source_id: str, source_key: str, imported: Imported) -> None:
+        self._work.write(
+            _REMEMBER, source_id, source_key, imported.household_id, imported.case_id, imported.digest
+        )
+
+    def digest(self, content: bytes) -> bytes:
+        return hmac.digest(self._secrets.digest, content, hashlib.sha256)
+
+    async def outcomes(self, source_id: str, after: str) -> list[ImportedNeed]:
+        """At most 1,000, and never a part of a household's: a next page begins behind a whole one."""
+        rows = await self._work.peek(_OUTCOMES, source_id, after, _MOST + 1)
+        households = [list(group) for _, group in groupby(rows, key=lambda row: row["source_key"])]
+        if len(rows) > _MOST and len(households) > 1:
+            households.pop()
+        whole = [row for household in households for row in household]
+        referrals, allocations = await found_for(self._work, list({CaseId(row["case_id"]) for row in whole}))
+        return [
+            _outcome(row, need_outcome(row, referrals[row["need_id"]], allocations[row["need_id"]]))
+            for row in whole
+        ]
+
+
+def _outcome(row: asyncpg.Record, outcome: NeedOutcome) -> ImportedNeed:
+    return ImportedNeed(row["source_key"], outcome.need.need_id, outcome.state, outcome.unmatched)

@@ -1,0 +1,53 @@
+"""Pass on the household's yes or no to a proposed place."""
+
+from dataclasses import dataclass
+
+from services.chassis.call import Call
+from services.intake.application.ports import IntakeWork, Matching, Works
+from services.intake.domain.access import must_act
+from services.intake.domain.agencies import Viewer
+from services.intake.domain.ids import ArrivalCode, CaseId, ReferralId
+from services.intake.domain.outcomes import ReferralState
+from services.intake.domain.refusal import denied, invalid, not_found
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReferral:
+    """Told by a worker of the case, or by the hub for whoever said the arrival code."""
+
+    viewer: Viewer
+    case_id: CaseId | None
+    arrival_code: ArrivalCode | None
+    referral_id: ReferralId
+    accepted: bool
+
+
+async def answer_referral(
+    works: Works, matching: Matching, command: AnswerReferral, call: Call
+) -> ReferralState:
+    """Where the referral stands after the answer.
+
+    Nothing is stored here: matching owns the referral and knows which case it is for. The case shows the
+    answer when matching's event arrives, so a proposal that has not arrived here yet can be answered too.
+    """
+    async with works() as work:
+        case_id = await _may_answer(work, command)
+    return await matching.answer_referral(case_id, command.referral_id, command.accepted, call)
+
+
+async def _may_answer(work: IntakeWork, command: AnswerReferral) -> CaseId:
+    if command.arrival_code is not None:
+        return await _by_code(work, command.viewer, command.arrival_code)
+    if command.case_id is None:
+        raise invalid("case-missing", "A referral is answered for a case.", field="case_id")
+    case = must_act(await work.cases.find(command.case_id, command.viewer.worker), command.viewer)
+    return case.case_id
+
+
+async def _by_code(work: IntakeWork, viewer: Viewer, code: ArrivalCode) -> CaseId:
+    if not viewer.is_one_of("hub"):
+        raise denied("hub-only", "Only the hub answers by arrival code.")
+    case = await work.cases.find_by_code(code, viewer.worker)
+    if case is None:
+        raise not_found()
+    return case.case_id

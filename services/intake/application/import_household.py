@@ -1,0 +1,103 @@
+"""Take over one household of another system's export, as a whole or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+
+from services.chassis.ids import uuid7
+from services.intake.application.open_case import needs_of
+from services.intake.application.ports import Imported, IntakeWork, NewCase
+from services.intake.application.reconcile_household import reconcile_household
+from services.intake.domain.events import CaseClosed, CaseOpened, NeedReported
+from services.intake.domain.household import checked, facts_of
+from services.intake.domain.ids import AgencyId, CaseId, HouseholdId, NeedId, WorkerName
+from services.intake.domain.imports import ImportedHousehold, ImportOutcome, checked_import, mark
+from services.intake.domain.refusal import invalid
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSource:
+    """One export: which system, as of which day, its organisations by key, and who imports it."""
+
+    source_id: str
+    as_of: date
+    agencies: Mapping[str, str]
+    imported_by: WorkerName
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedCase:
+    case_id: CaseId
+    need_ids: tuple[NeedId, ...]
+    outcome: ImportOutcome
+
+
+async def import_household(work: IntakeWork, source: ImportSource, row: ImportedHousehold) -> ImportedCase:
+    """Idempotent by (source, key): the same again changes nothing, something new changes just that.
+
+    A household whose case was closed and that the export shows open again begins a new case.
+    """
+    checked_import(row)
+    checked(row.household, source.as_of)
+    digest = work.imports.digest(source.as_of.isoformat().encode() + row.content)
+    known = await work.imports.lock(source.source_id, row.source_key)
+    if known is None:
+        return await _create(work, source, row, digest)
+    case = await work.cases.lock(known.case_id, source.imported_by)
+    if case is None:
+        raise LookupError("an imported household has lost its case")
+    if known.digest == digest:
+        return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), ImportOutcome.UNCHANGED)
+    if case.closed_at is not None and not row.closed:
+        return await _create(work, source, row, digest)
+    changed = await reconcile_household(work, case, row, source.as_of)
+    remembered = Imported(case.household_id, case.case_id, digest)
+    work.imports.remember(source.source_id, row.source_key, remembered)
+    outcome = ImportOutcome.CHANGED if changed else ImportOutcome.UNCHANGED
+    return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), outcome)
+
+
+async def _imported_needs(work: IntakeWork, case_id: CaseId) -> tuple[NeedId, ...]:
+    records = await work.needs.records(case_id)
+    return tuple(each.need.need_id for each in records if each.import_mark is not None)
+
+
+async def _create(
+    work: IntakeWork, source: ImportSource, row: ImportedHousehold, digest: bytes
+) -> ImportedCase:
+    """A new case. Facts are those of the export's day; needs are looked for from today, nobody sleeps
+    earlier."""
+    case_id, household_id = CaseId(uuid7()), HouseholdId(uuid7())
+    facts = facts_of(row.household, source.as_of, revision=1)
+    code = await work.cases.free_arrival_code(case_id) if facts.confidential else None
+    needs = () if row.closed else needs_of(row.needs, max(source.as_of, work.now.date()))
+    opened_at = datetime.combine(row.opened_on, time(), UTC)
+    new = NewCase(
+        case_id=case_id,
+        household_id=household_id,
+        agency_id=await _agency(work, source, row),
+        opened_by=source.imported_by,
+        opened_at=opened_at,
+        household=row.household,
+        person_source_keys=row.person_source_keys,
+        facts=facts,
+        arrival_code=code,
+        needs=needs,
+        import_marks=tuple(mark(request) for request in row.needs[: len(needs)]),
+        assigned=False,
+        closed_at=work.now if row.closed else None,
+    )
+    await work.cases.open(new)
+    work.imports.remember(source.source_id, row.source_key, Imported(household_id, case_id, digest))
+    work.tell(CaseOpened(case_id, facts), occurred_at=opened_at)
+    work.tell(*(NeedReported(case_id, need, facts, code) for need in needs))
+    if row.closed:
+        work.tell(CaseClosed(case_id))
+    return ImportedCase(case_id, tuple(need.need_id for need in needs), ImportOutcome.CREATED)
+
+
+async def _agency(work: IntakeWork, source: ImportSource, row: ImportedHousehold) -> AgencyId:
+    name = source.agencies.get(row.agency_source_key)
+    if name is None:
+        raise invalid("agency-not-in-export", "The household's organisation is not part of the request.")
+    return await work.agencies.imported(source.source_id, row.agency_source_key, name)

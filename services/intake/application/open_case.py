@@ -1,0 +1,114 @@
+"""Open a case for a household with its needs."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from services.chassis.ids import uuid7
+from services.intake.application.ports import IntakeWork, NewCase
+from services.intake.domain.access import assigned_from_the_start
+from services.intake.domain.agencies import Agency, AgencyType, Viewer
+from services.intake.domain.events import CaseOpened, NeedReported
+from services.intake.domain.household import Household, checked, facts_of
+from services.intake.domain.ids import CaseId, HouseholdId, NeedId
+from services.intake.domain.needs import MOST_NEEDS, Need, NeedRequest, need_of
+from services.intake.domain.refusal import conflict, denied, invalid
+
+OLDEST_ENTRY = timedelta(days=30)
+CLOCKS_DIFFER_BY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCase:
+    """`occurred_at` is when it happened, if not now: an entry that was made without a signal."""
+
+    viewer: Viewer
+    case_id: CaseId | None
+    household: Household
+    needs: tuple[NeedRequest, ...]
+    occurred_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCase:
+    case_id: CaseId
+    need_ids: tuple[NeedId, ...]
+
+
+async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
+    """The case, its needs and what is announced of them, at once."""
+    agency = _may_open(command.viewer)
+    today = work.now.date()
+    household = checked(command.household, today)
+    occurred_at = _when(command.occurred_at, work.now)
+    await _ids_are_free(work, command)
+    case_id = command.case_id or CaseId(uuid7())
+    facts = facts_of(household, today, revision=1)
+    code = await work.cases.free_arrival_code(case_id) if facts.confidential else None
+    needs = needs_of(command.needs, today)
+    await work.cases.open(
+        NewCase(
+            case_id=case_id,
+            household_id=HouseholdId(uuid7()),
+            agency_id=agency.agency_id,
+            opened_by=command.viewer.worker,
+            opened_at=occurred_at,
+            household=household,
+            person_source_keys=(),
+            facts=facts,
+            arrival_code=code,
+            needs=needs,
+            assigned=assigned_from_the_start(command.viewer, facts.confidential),
+        )
+    )
+    work.tell(
+        CaseOpened(case_id, facts),
+        *(NeedReported(case_id, need, facts, code) for need in needs),
+        occurred_at=occurred_at,
+    )
+    return OpenedCase(case_id, tuple(need.need_id for need in needs))
+
+
+def needs_of(requests: tuple[NeedRequest, ...], today: date) -> tuple[Need, ...]:
+    """The needs to record, in their order; each without an id gets one."""
+    if len(requests) > MOST_NEEDS:
+        raise invalid("too-many-needs", f"At most {MOST_NEEDS} needs fit one request.", field="needs")
+    needs = tuple(
+        need_of(request, request.need_id or NeedId(uuid7()), today, f"needs[{index}]")
+        for index, request in enumerate(requests)
+    )
+    if len({need.need_id for need in needs}) < len(needs):
+        raise invalid("need-id-twice", "Two needs have the same id.", field="needs")
+    return needs
+
+
+async def _ids_are_free(work: IntakeWork, command: OpenCase) -> None:
+    """An offline phone makes the ids; whoever uses one twice gets a conflict, not somebody else's case."""
+    if command.case_id is not None and await work.cases.taken(command.case_id):
+        raise conflict("id-taken", "The id of the case is in use.")
+    if await work.needs.any_taken([need.need_id for need in command.needs if need.need_id is not None]):
+        raise conflict("id-taken", "The id of a need is in use.")
+
+
+def _may_open(viewer: Viewer) -> Agency:
+    """Only workers of a known agency open cases, and never one whose people may not enter a shared system."""
+    if viewer.agency is None:
+        raise denied("agency-unknown", "The caller's agency is not registered here.")
+    if viewer.agency.type is AgencyType.VICTIM_SERVICE_PROVIDER:
+        raise denied(
+            "victim-service-provider", "People of a victim service provider may not enter a shared system."
+        )
+    if not viewer.agency.type.opens_cases:
+        raise denied("agency-opens-no-cases", "Agencies of this type do not open cases.")
+    return viewer.agency
+
+
+def _when(said: datetime | None, now: datetime) -> datetime:
+    if said is None:
+        return now
+    if said > now + CLOCKS_DIFFER_BY:
+        raise invalid("occurred-in-the-future", "It cannot have happened yet.", field="occurred_at")
+    if said < now - OLDEST_ENTRY:
+        raise invalid(
+            "occurred-too-long-ago", "An entry is kept offline for 30 days at most.", field="occurred_at"
+        )
+    return min(said, now)

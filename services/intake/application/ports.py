@@ -1,0 +1,287 @@
+"""What the use cases need from outside: stores of one transaction, and the neighbour that finds places."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from services.chassis.call import Call
+from services.intake.domain.agencies import Agency, Viewer
+from services.intake.domain.cases import Case
+from services.intake.domain.events import CaseEvent
+from services.intake.domain.household import Facts, Household, Person
+from services.intake.domain.ids import (
+    AgencyId,
+    AllocationId,
+    ArrivalCode,
+    CaseId,
+    HouseholdId,
+    NeedId,
+    PersonId,
+    ReferralId,
+    WorkerName,
+)
+from services.intake.domain.needs import Need, NeedKind
+from services.intake.domain.outcomes import (
+    NeedOutcome,
+    NeedState,
+    Referral,
+    ReferralState,
+    Unmatched,
+    WouldChange,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCase:
+    """All that is written when a case is opened."""
+
+    case_id: CaseId
+    household_id: HouseholdId
+    agency_id: AgencyId
+    opened_by: WorkerName
+    opened_at: datetime
+    household: Household
+    person_source_keys: tuple[str, ...]
+    facts: Facts
+    arrival_code: ArrivalCode | None
+    needs: tuple[Need, ...]
+    assigned: bool
+    import_marks: tuple[bytes, ...] = ()
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
+    """A person as the vault has it. `source_key` names the person in the export it came from, or is empty."""
+
+    person_id: PersonId
+    person: Person
+    source_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdSecrets:
+    """What of a household never leaves intake."""
+
+    survivor: bool = field(repr=False)
+    fleeing: bool = field(repr=False)
+    handoff_point: str = field(repr=False)
+    handoff_slot: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A household that was imported before: `digest` is a keyed digest of what was said of it then."""
+
+    household_id: HouseholdId
+    case_id: CaseId
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRecord:
+    """A need, how far it is, and what an export said when it asked for it (None: an agency reported it)."""
+
+    need: Need
+    withdrawn: bool
+    met: bool
+    import_mark: bytes | None
+
+    @property
+    def open(self) -> bool:
+        return not (self.withdrawn or self.met)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedNeed:
+    """What became of a need that an import reported."""
+
+    source_key: str
+    need_id: NeedId
+    state: NeedState
+    unmatched: Unmatched | None
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationPart:
+    """What is known of an allocation's case after a message about it; None until matching has told."""
+
+    case_id: CaseId | None
+    need_id: NeedId | None
+
+
+class Agencies(Protocol):
+    async def viewer(self, worker: WorkerName, agency: str, roles: frozenset[str]) -> Viewer: ...
+    async def register(self, agency: Agency) -> None: ...
+    async def find(self, agency_id: AgencyId) -> Agency | None: ...
+    def register_worker(self, worker: WorkerName, agency_id: AgencyId) -> None: ...
+    async def knows_worker(self, worker: WorkerName) -> Agency | None: ...
+    async def imported(self, source_id: str, source_key: str, name: str) -> AgencyId: ...
+
+
+class Cases(Protocol):
+    """`find` sees what is committed; whoever then changes the case says so with `advance`, and is run again
+    if somebody else was faster. `lock` waits for them instead."""
+
+    async def open(self, case: NewCase) -> None: ...
+    async def taken(self, case_id: CaseId) -> bool: ...
+    async def find(self, case_id: CaseId, worker: WorkerName) -> Case | None: ...
+    async def find_by_code(self, code: ArrivalCode, worker: WorkerName) -> Case | None: ...
+    async def lock(self, case_id: CaseId, worker: WorkerName) -> Case | None: ...
+    async def revision(self, case_id: CaseId) -> int | None: ...
+    def advance(self, case: Case) -> None: ...
+    def close(self, case: Case) -> None: ...
+    def assign(self, case_id: CaseId, worker: WorkerName, by: WorkerName) -> None: ...
+    async def free_arrival_code(self, case_id: CaseId) -> ArrivalCode: ...
+    def set_arrival_code(self, case_id: CaseId, code: ArrivalCode) -> None: ...
+
+
+class Needs(Protocol):
+    def report(self, case: Case, need: Need, import_mark: bytes | None = None) -> None: ...
+    async def find(self, case_id: CaseId, need_id: NeedId) -> NeedRecord | None: ...
+    def withdraw(self, case_id: CaseId, need_id: NeedId) -> None: ...
+    async def any_taken(self, need_ids: Sequence[NeedId]) -> bool: ...
+    async def meet(self, case_id: CaseId, need_id: NeedId) -> NeedKind | None: ...
+    async def meet_when_handed_over(self, case_id: CaseId, need_id: NeedId) -> NeedKind | None: ...
+    def unmatched(
+        self, case_id: CaseId, need_id: NeedId, why: Unmatched, would_change: WouldChange | None
+    ) -> None: ...
+    def reset_unmatched(self, case_id: CaseId) -> None: ...
+    async def records(self, case_id: CaseId) -> list[NeedRecord]: ...
+    async def outcomes(self, case_id: CaseId) -> list[NeedOutcome]: ...
+
+
+class Vault(Protocol):
+    async def persons(self, case: Case) -> list[KnownPerson]: ...
+    async def secrets(self, case: Case) -> HouseholdSecrets: ...
+    async def change(
+        self, case: Case, household: Household, persons: Sequence[KnownPerson], facts: Facts
+    ) -> None: ...
+
+
+class Referrals(Protocol):
+    def proposed(self, case_id: CaseId, referral: Referral) -> None: ...
+    def moved(self, case_id: CaseId, referral_id: ReferralId, need_id: NeedId, to: ReferralState) -> None: ...
+    def keep_only(self, case_id: CaseId, referral_ids: Sequence[ReferralId]) -> None: ...
+    def stay_started(
+        self, case_id: CaseId, referral_id: ReferralId | None, from_date: date, last_night: date | None
+    ) -> None: ...
+    def stay_ended(self, case_id: CaseId, referral_id: ReferralId | None, until: date) -> None: ...
+
+
+class Allocations(Protocol):
+    def allocated(
+        self, allocation_id: AllocationId, case_id: CaseId, need_id: NeedId, quantity: int
+    ) -> None: ...
+    def taken_back(self, allocation_id: AllocationId, case_id: CaseId, need_id: NeedId) -> None: ...
+    def take_back_all_but(self, case_id: CaseId, allocation_ids: Sequence[AllocationId]) -> None: ...
+    async def told(self, allocation_id: AllocationId, state: str, bag_code: str) -> AllocationPart: ...
+    async def carried(self, allocation_id: AllocationId) -> CaseId | None: ...
+
+
+class AccessLog(Protocol):
+    def read(
+        self, reader: str, agency: str, case_id: CaseId, persons: Sequence[PersonId], why: str
+    ) -> None: ...
+
+
+class Imports(Protocol):
+    async def lock(self, source_id: str, source_key: str) -> Imported | None: ...
+    def remember(self, source_id: str, source_key: str, imported: Imported) -> None: ...
+    def digest(self, content: bytes) -> bytes: ...
+    async def outcomes(self, source_id: str, after: str) -> list[ImportedNeed]: ...
+
+
+class IntakeWork(Protocol):
+    """One transaction of intake: what it changes and what it announces commit together or not at all."""
+
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def agencies(self) -> Agencies: ...
+    @property
+    def cases(self) -> Cases: ...
+    @property
+    def needs(self) -> Needs: ...
+    @property
+    def vault(self) -> Vault: ...
+    @property
+    def referrals(self) -> Referrals: ...
+    @property
+    def allocations(self) -> Allocations: ...
+    @property
+    def access_log(self) -> AccessLog: ...
+    @property
+    def imports(self) -> Imports: ...
+
+    def tell(self, *events: CaseEvent, occurred_at: datetime | None = None) -> None:
+        """Announce what happened; announcements of one case keep this order."""
+        ...
+
+    def changed(self, case_id: CaseId) -> None:
+        """Wake whoever watches the case, once this is committed."""
+        ...
+
+
+class Works(Protocol):
+    """Makes units of work."""
+
+    def __call__(self) -> AbstractAsyncContextManager[IntakeWork]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A place that matching set aside."""
+
+    referral: Referral
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlace:
+    """There is none, and the single fact that would change it, if one would."""
+
+    reason: Unmatched
+    would_change: WouldChange | None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchGoesOn:
+    """Nothing is known yet: matching did not answer in time, and has the need by its own way."""
+
+    ask_again_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class HubContact:
+    """Where a household in hiding turns; the same for every such answer."""
+
+    phone: str
+    meeting_point: str
+    arrival_code: ArrivalCode
+
+
+TonightAnswer = Held | NoPlace | SearchGoesOn | HubContact
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The 24-hour desk that arranges confidential placements."""
+
+    phone: str
+    meeting_point: str
+    handoff_slot: str
+
+    def contact(self, code: ArrivalCode) -> HubContact:
+        return HubContact(phone=self.phone, meeting_point=self.meeting_point, arrival_code=code)
+
+
+class Matching(Protocol):
+    """The neighbour that finds places. `call` is the one on whose behalf it is asked: it limits the wait."""
+
+    async def find_tonight(self, case_id: CaseId, need: Need, facts: Facts, call: Call) -> TonightAnswer: ...
+
+    async def answer_referral(
+        self, case_id: CaseId, referral_id: ReferralId, accepted: bool, call: Call
+    ) -> ReferralState: ...

@@ -1,0 +1,71 @@
+"""Who may see a case, and who may act on it: the one place where that is decided."""
+
+from enum import Enum
+
+from services.intake.domain.agencies import Viewer
+from services.intake.domain.cases import Case
+from services.intake.domain.refusal import not_found, refused
+
+CASEWORK = ("outreach", "case_manager", "advocate")
+WITH_THE_HUB = "with the hub"
+
+
+class Sight(Enum):
+    """How much of a case somebody sees."""
+
+    ABSENT = "absent"
+    """Nothing, not even that it is there."""
+    STATUS = "status"
+    """That it is there, when it was opened, and one status word."""
+    FULL = "full"
+    """Persons, needs and what became of them."""
+
+
+def sight(case: Case, viewer: Viewer) -> Sight:
+    """What this caller may see.
+
+    A confidential case is seen by the workers assigned to it. Its opener, if not assigned, keeps seeing the
+    same few bytes whatever happens, so that from the opener's screen nothing can be learnt. Police see status
+    words of the cases they opened themselves, also when the case is not confidential, and never more.
+    """
+    opener = viewer.worker == case.opened_by
+    if viewer.police:
+        return Sight.STATUS if opener else Sight.ABSENT
+    if case.confidential:
+        if case.assigned:
+            return Sight.FULL
+        return Sight.STATUS if opener else Sight.ABSENT
+    of_the_agency = viewer.agency is not None and viewer.agency.agency_id == case.agency_id
+    return Sight.FULL if of_the_agency and viewer.is_one_of(*CASEWORK) else Sight.ABSENT
+
+
+def status_word(case: Case, seen: Sight) -> str:
+    """`open` or `closed`; for whoever sees only the status of a confidential case it never changes."""
+    if case.confidential and seen is Sight.STATUS:
+        return WITH_THE_HUB
+    return "open" if case.closed_at is None else "closed"
+
+
+def must_see(case: Case | None, viewer: Viewer) -> tuple[Case, Sight]:
+    """The case and how much of it is seen; refused as absent when it is nothing."""
+    if case is None:
+        raise not_found()
+    seen = sight(case, viewer)
+    if seen is Sight.ABSENT:
+        raise not_found()
+    return case, seen
+
+
+def must_act(case: Case | None, viewer: Viewer) -> Case:
+    """The case, for whoever may change it. Once the hub has taken over, its opener always gets the same
+    answer."""
+    found, seen = must_see(case, viewer)
+    if seen is Sight.STATUS and found.confidential:
+        raise refused("with-the-hub", "The hub has taken over; call the hub.")
+    return found
+
+
+def assigned_from_the_start(viewer: Viewer, confidential: bool) -> bool:
+    """Whoever opens a confidential case hands it to the hub, except an advocate, who stays with the
+    household."""
+    return confidential and viewer.is_one_of("advocate") and not viewer.police

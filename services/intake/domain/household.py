@@ -1,0 +1,161 @@
+"""Households and persons, and the little of them that may be known outside intake."""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from enum import Enum
+
+from services.intake.domain.refusal import invalid
+
+MOST_PERSONS = 30
+LONGEST_NAME = 200
+LONGEST_NOTE = 4_000
+LONGEST_PLACE = 500
+LONGEST_AREA = 64
+BEFORE_THE_DUE_DATE = timedelta(days=14)
+AFTER_THE_DUE_DATE = timedelta(days=42)
+OLDEST = timedelta(days=366 * 120)
+FARTHEST_DUE = timedelta(days=310)
+
+
+class AgeBand(Enum):
+    """What is said of an age outside intake."""
+
+    INFANT = "infant"
+    CHILD = "child"
+    ADULT = "adult"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of a household. Nothing personal shows in a `repr`, so that no stray log line can carry it
+    out."""
+
+    given_name: str = field(default="", repr=False)
+    family_name: str = field(default="", repr=False)
+    birth_date: date | None = field(default=None, repr=False)
+    age_band: AgeBand | None = field(default=None, repr=False)
+    relationship: int = field(default=99, repr=False)
+    due_date: date | None = field(default=None, repr=False)
+    note: str = field(default="", repr=False)
+    contact: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """Who was met, as the agency says it."""
+
+    persons: tuple[Person, ...]
+    wheelchair: bool = False
+    pets: bool = False
+    unsheltered: bool = False
+    survivor: bool = field(default=False, repr=False)
+    fleeing: bool = field(default=False, repr=False)
+    area: str = ""
+    handoff_point: str = field(default="", repr=False)
+    handoff_slot: str = field(default="", repr=False)
+
+    @property
+    def confidential(self) -> bool:
+        """Hiding from somebody is the default for anyone recorded as a survivor or fleeing."""
+        return self.survivor or self.fleeing
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What others may know of a household: sizes, bands and flags.
+
+    `newborn_space_from_week` is an ISO week ("2026-W48") or empty, and stands in for a due date. `revision`
+    rises by one with every change, so that whoever hears of facts in another order keeps the newest.
+    """
+
+    adults: int
+    children: int
+    infants: int
+    newborn_space_from_week: str
+    wheelchair: bool
+    pets: bool
+    unsheltered: bool
+    confidential: bool
+    area: str
+    revision: int
+
+    def differ_from(self, other: "Facts") -> bool:
+        return replace(self, revision=other.revision) != other
+
+
+def age_band(person: Person, today: date) -> AgeBand:
+    """The band on that day; a person of unknown age counts as an adult."""
+    if person.birth_date is None:
+        return person.age_band or AgeBand.ADULT
+    years = today.year - person.birth_date.year
+    if (today.month, today.day) < (person.birth_date.month, person.birth_date.day):
+        years -= 1
+    if years < 2:
+        return AgeBand.INFANT
+    return AgeBand.CHILD if years < 18 else AgeBand.ADULT
+
+
+def facts_of(household: Household, today: date, revision: int) -> Facts:
+    """What may be known of the household on that day."""
+    bands = [age_band(person, today) for person in household.persons]
+    return Facts(
+        adults=bands.count(AgeBand.ADULT),
+        children=bands.count(AgeBand.CHILD),
+        infants=bands.count(AgeBand.INFANT),
+        newborn_space_from_week=_newborn_space_from_week(household, today),
+        wheelchair=household.wheelchair,
+        pets=household.pets,
+        unsheltered=household.unsheltered,
+        confidential=household.confidential,
+        area=household.area,
+        revision=revision,
+    )
+
+
+def _newborn_space_from_week(household: Household, today: date) -> str:
+    """Space is needed from two weeks before the earliest due date: births come early, and a week is not a
+    day.
+
+    A due date that passed six weeks ago says nothing any more: the child is a person of the household by now.
+    """
+    dues = [person.due_date for person in household.persons if person.due_date is not None]
+    current = [due for due in dues if due + AFTER_THE_DUE_DATE >= today]
+    if not current:
+        return ""
+    year, week, _ = (min(current) - BEFORE_THE_DUE_DATE).isocalendar()
+    return f"{year}-W{week:02d}"
+
+
+def checked(household: Household, today: date) -> Household:
+    """The household, if it can be one. Refusals name the field, never what was in it."""
+    if not household.persons:
+        raise invalid("household-empty", "A household has at least one person.", field="household.persons")
+    if len(household.persons) > MOST_PERSONS:
+        raise invalid(
+            "household-too-large", f"At most {MOST_PERSONS} persons fit one case.", field="household.persons"
+        )
+    for index, person in enumerate(household.persons):
+        _check_person(person, today, f"household.persons[{index}]")
+    _check_length(household.area, LONGEST_AREA, "household.area")
+    _check_length(household.handoff_point, LONGEST_PLACE, "household.handoff_point")
+    _check_length(household.handoff_slot, LONGEST_PLACE, "household.handoff_slot")
+    return household
+
+
+def _check_person(person: Person, today: date, where: str) -> None:
+    _check_length(person.given_name, LONGEST_NAME, f"{where}.given_name")
+    _check_length(person.family_name, LONGEST_NAME, f"{where}.family_name")
+    _check_length(person.contact, LONGEST_PLACE, f"{where}.contact")
+    _check_length(person.note, LONGEST_NOTE, f"{where}.note")
+    born, due = person.birth_date, person.due_date
+    if born is not None and not today - OLDEST <= born <= today + timedelta(days=1):
+        raise invalid(
+            "birth-date-impossible", "Nobody here was born on that day.", field=f"{where}.birth_date"
+        )
+    if due is not None and not today - FARTHEST_DUE <= due <= today + FARTHEST_DUE:
+        raise invalid("due-date-impossible", "No birth is expected on that day.", field=f"{where}.due_date")
+
+
+def _check_length(text: str, longest: int, where: str) -> None:
+    if len(text) > longest:
+        raise invalid("text-too-long", f"At most {longest} characters fit.", field=where)

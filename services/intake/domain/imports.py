@@ -1,0 +1,61 @@
+"""A household of another system's export: what an import says of it, and how two imports of it are
+compared."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date
+from enum import Enum
+
+from services.intake.domain.household import Household
+from services.intake.domain.needs import Need, NeedKind, NeedRequest
+from services.intake.domain.refusal import invalid
+
+LONGEST_KEY = 200
+
+
+class ImportOutcome(Enum):
+    CREATED = "created"
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedHousehold:
+    """`source_key` names it in its system for ever; `person_source_keys` are in the order of the persons.
+
+    `content` is everything the export says of it, as bytes: equal bytes mean that nothing is new.
+    """
+
+    source_key: str = field(repr=False)
+    agency_source_key: str
+    household: Household
+    needs: tuple[NeedRequest, ...]
+    person_source_keys: tuple[str, ...] = field(repr=False)
+    opened_on: date
+    closed: bool
+    content: bytes = field(repr=False)
+
+
+def checked_import(row: ImportedHousehold) -> ImportedHousehold:
+    """The row, if it can be told apart from others and told again."""
+    if not 1 <= len(row.source_key) <= LONGEST_KEY:
+        raise invalid(
+            "source-key-missing", "A household is named by a key of its source.", field="source_key"
+        )
+    if row.person_source_keys and len(row.person_source_keys) != len(row.household.persons):
+        raise invalid("person-keys-mismatch", "Each person has one key.", field="person_source_keys")
+    if len(set(row.person_source_keys)) < len(row.person_source_keys):
+        raise invalid("person-twice", "A person is in a household once.", field="person_source_keys")
+    return row
+
+
+def mark(request: NeedRequest) -> bytes:
+    """Tells whether an export asked for just this before: what was met or taken back is not reported anew."""
+    said = f"{request.kind.value}|{request.item_id}|{request.quantity}|{request.from_date}|{request.nights}"
+    return hashlib.sha256(said.encode()).digest()[:16]
+
+
+def what(need: Need | NeedRequest) -> tuple[NeedKind, str]:
+    """What it asks for. One open need for it is enough, whatever dates a later export gives."""
+    return need.kind, need.item_id

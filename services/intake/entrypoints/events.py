@@ -1,0 +1,163 @@
+"""What arrives from matching and logistics, and which use case it is for."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, date
+from typing import Any, TypeVar
+from uuid import UUID
+
+from aid.logistics.v1 import events_pb2 as logistics
+from aid.matching.v1 import events_pb2 as matching
+from google.protobuf.message import DecodeError, Message
+
+from services.chassis.apply import Handler, PermanentError
+from services.chassis.envelope import Received
+from services.intake.adapters.words import OUR_UNMATCHED, OUR_WOULD_CHANGE
+from services.intake.adapters.work import PostgresWork
+from services.intake.application import follow_referrals as follow
+from services.intake.application.follow_allocations import allocation_told
+from services.intake.domain.ids import AllocationId, CaseId, NeedId, ReferralId
+from services.intake.domain.outcomes import Referral, ReferralState
+
+M = TypeVar("M", bound=Message)
+
+
+def handlers() -> Mapping[str, Handler[PostgresWork]]:
+    """By message type. Together they cover every event of the topics that intake consumes."""
+    return dict(
+        [
+            _on(matching.ReferralProposed, _proposed),
+            _on(matching.ReferralAccepted, _moved(ReferralState.ACCEPTED)),
+            _on(matching.ReferralDeclined, _moved(ReferralState.DECLINED)),
+            _on(matching.ReferralRejected, _moved(ReferralState.REJECTED)),
+            _on(matching.ReferralExpired, _moved(ReferralState.EXPIRED)),
+            _on(matching.ReferralWithdrawn, _moved(ReferralState.WITHDRAWN)),
+            _on(matching.OccupancyStarted, _stay_started),
+            _on(matching.OccupancyEnded, _stay_ended),
+            _on(matching.NeedAllocated, _allocated),
+            _on(matching.NeedDeallocated, _deallocated),
+            _on(matching.NeedUnmatched, _unmatched),
+            _on(matching.ReferralsSnapshot, _referrals_stand),
+            _on(logistics.AllocationReserved, _reserved),
+            _on(logistics.AllocationRefused, _refused),
+            _on(logistics.HandoverConfirmed, _handed_over),
+            _on(logistics.AllocationState, _allocation_state),
+        ]
+    )
+
+
+def _on(
+    message: type[M], act: Callable[[M, PostgresWork], Awaitable[None]]
+) -> tuple[str, Handler[PostgresWork]]:
+    async def handle(received: Received, work: PostgresWork) -> None:
+        work.cause = received
+        try:
+            event = message.FromString(received.payload)
+        except DecodeError as error:
+            raise PermanentError("undecodable") from error
+        try:
+            await act(event, work)
+        except ValueError as error:
+            # An id or a date that is none: the text of the exception may quote it and goes no further.
+            raise PermanentError("malformed-field") from error
+
+    return message.DESCRIPTOR.full_name, handle
+
+
+async def _proposed(event: matching.ReferralProposed, work: PostgresWork) -> None:
+    follow.referral_proposed(work, _case(event), _referral(event, ReferralState.PROPOSED))
+
+
+def _moved(to: ReferralState) -> Callable[[Any, PostgresWork], Awaitable[None]]:
+    async def act(event: Any, work: PostgresWork) -> None:
+        follow.referral_moved(
+            work, _case(event), ReferralId(UUID(event.referral_id)), NeedId(UUID(event.need_id)), to
+        )
+
+    return act
+
+
+async def _stay_started(event: matching.OccupancyStarted, work: PostgresWork) -> None:
+    stay = follow.Stay(
+        case_id=_case(event),
+        referral_id=ReferralId(UUID(event.referral_id)) if event.referral_id else None,
+        need_id=NeedId(UUID(event.need_id)) if event.need_id else None,
+        from_date=date.fromisoformat(event.from_date),
+        last_night=date.fromisoformat(event.last_night) if event.last_night else None,
+    )
+    await follow.stay_started(work, stay)
+
+
+async def _stay_ended(event: matching.OccupancyEnded, work: PostgresWork) -> None:
+    referral_id = ReferralId(UUID(event.referral_id)) if event.referral_id else None
+    follow.stay_ended(work, _case(event), referral_id, date.fromisoformat(event.until_date))
+
+
+async def _allocated(event: matching.NeedAllocated, work: PostgresWork) -> None:
+    await follow.need_allocated(work, _case(event), _allocation(event))
+
+
+async def _deallocated(event: matching.NeedDeallocated, work: PostgresWork) -> None:
+    follow.need_deallocated(
+        work, _case(event), NeedId(UUID(event.need_id)), AllocationId(UUID(event.allocation_id))
+    )
+
+
+async def _unmatched(event: matching.NeedUnmatched, work: PostgresWork) -> None:
+    follow.need_unmatched(work, _case(event), _why_not(event))
+
+
+async def _referrals_stand(event: matching.ReferralsSnapshot, work: PostgresWork) -> None:
+    stand = follow.ReferralsAsTheyStand(
+        case_id=_case(event),
+        referrals=[_referral(each.proposal, ReferralState(each.state)) for each in event.referrals],
+        occupied=[NeedId(UUID(each.proposal.need_id)) for each in event.referrals if each.occupied],
+        allocations=[_allocation(each) for each in event.allocations],
+        unmatched=[_why_not(each) for each in event.unmatched],
+    )
+    await follow.referrals_stand(work, stand)
+
+
+async def _reserved(event: logistics.AllocationReserved, work: PostgresWork) -> None:
+    await allocation_told(work, AllocationId(UUID(event.allocation_id)), "reserved", event.bag_code)
+
+
+async def _refused(event: logistics.AllocationRefused, work: PostgresWork) -> None:
+    await allocation_told(work, AllocationId(UUID(event.allocation_id)), "refused", "")
+
+
+async def _handed_over(event: logistics.HandoverConfirmed, work: PostgresWork) -> None:
+    await allocation_told(work, AllocationId(UUID(event.allocation_id)), "handed over", "")
+
+
+async def _allocation_state(event: logistics.AllocationState, work: PostgresWork) -> None:
+    await allocation_told(work, AllocationId(UUID(event.allocation_id)), event.state, event.bag_code)
+
+
+def _case(event: Any) -> CaseId:
+    return CaseId(UUID(event.case_id))
+
+
+def _referral(event: matching.ReferralProposed, state: ReferralState) -> Referral:
+    return Referral(
+        referral_id=ReferralId(UUID(event.referral_id)),
+        need_id=NeedId(UUID(event.need_id)),
+        state=state,
+        place=event.place,
+        contact=event.contact,
+        from_date=date.fromisoformat(event.from_date),
+        nights=event.nights,
+        expires_at=event.expires_at.ToDatetime(UTC),
+    )
+
+
+def _allocation(event: matching.NeedAllocated) -> follow.AllocationTold:
+    return follow.AllocationTold(
+        AllocationId(UUID(event.allocation_id)), NeedId(UUID(event.need_id)), event.quantity
+    )
+
+
+def _why_not(event: matching.NeedUnmatched) -> follow.UnmatchedTold:
+    why = OUR_UNMATCHED.get(event.reason)
+    if why is None:
+        raise PermanentError("reason-unknown")
+    return follow.UnmatchedTold(NeedId(UUID(event.need_id)), why, OUR_WOULD_CHANGE.get(event.would_change))

@@ -1,0 +1,248 @@
+"""IntakeService, as both doors serve it."""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+from aid.intake.v1 import intake_pb2 as intake
+from google.protobuf.message import Message
+
+from services.chassis.call import Call
+from services.chassis.idempotency import Command, once
+from services.chassis.metrics import Metrics
+from services.chassis.work import WorkFactory
+from services.intake.adapters.watch import CaseWatchers
+from services.intake.adapters.work import PostgresWork
+from services.intake.application.answer_referral import AnswerReferral, answer_referral
+from services.intake.application.assign_worker import AssignWorker, assign_worker
+from services.intake.application.close_case import CloseCase, close_case
+from services.intake.application.find_tonight import FindTonight, find_tonight
+from services.intake.application.get_handoff import Handoff, get_handoff
+from services.intake.application.open_case import OpenCase, open_case
+from services.intake.application.ports import Hub, IntakeWork, Matching
+from services.intake.application.register import RegisterWorker, register_agency, register_worker
+from services.intake.application.report_need import ReportNeed, report_need
+from services.intake.application.view_case import CaseView, view_case
+from services.intake.application.watch_case import watch_case
+from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
+from services.intake.domain.agencies import Agency, Viewer
+from services.intake.domain.ids import AgencyId, AllocationId, CaseId, NeedId, ReferralId, WorkerName
+from services.intake.entrypoints import requests
+from services.intake.entrypoints.answers import case_message, tonight_message
+from services.intake.entrypoints.imports import get_import_outcomes, import_households
+
+A = TypeVar("A", bound=Message)
+
+
+class IntakeRpc:
+    """Reads a request, runs its use case, writes the answer. Commands happen once per key of their caller."""
+
+    def __init__(
+        self,
+        works: WorkFactory[PostgresWork],
+        matching: Matching,
+        hub: Hub,
+        watchers: CaseWatchers,
+        metrics: Metrics,
+    ) -> None:
+        self._works = works
+        self._matching = matching
+        self._hub = hub
+        self._watchers = watchers
+        self._metrics = metrics
+
+    async def RegisterAgency(
+        self, request: intake.RegisterAgencyRequest, call: Call
+    ) -> intake.RegisterAgencyResponse:
+        agency = Agency(
+            AgencyId(requests.uuid_in(request.agency_id, "agency_id")),
+            request.name,
+            requests.agency_type_in(request.type),
+        )
+
+        async def act(work: PostgresWork, _: Viewer) -> intake.RegisterAgencyResponse:
+            await register_agency(work, agency)
+            return intake.RegisterAgencyResponse()
+
+        return await self._once(request, call, intake.RegisterAgencyResponse, act)
+
+    async def RegisterWorker(
+        self, request: intake.RegisterWorkerRequest, call: Call
+    ) -> intake.RegisterWorkerResponse:
+        agency_id = AgencyId(requests.uuid_in(request.agency_id, "agency_id"))
+        command = RegisterWorker(WorkerName(request.worker), agency_id)
+
+        async def act(work: PostgresWork, _: Viewer) -> intake.RegisterWorkerResponse:
+            await register_worker(work, command)
+            return intake.RegisterWorkerResponse()
+
+        return await self._once(request, call, intake.RegisterWorkerResponse, act)
+
+    async def OpenCase(self, request: intake.OpenCaseRequest, call: Call) -> intake.OpenCaseResponse:
+        """The case first, and committed; only then matching is asked for tonight. A repeated command asks
+        again, and is answered with the place that is held already."""
+        case_id = requests.optional_uuid(request.case_id, "case_id")
+        household = requests.household_in(request.household)
+        needs = requests.needs_in(request.needs)
+        said = request.HasField("occurred_at")
+        occurred_at = requests.moment_in(request.occurred_at, "occurred_at") if said else None
+        lodging = requests.first_lodging_need(needs) if request.find_tonight else None
+
+        async def act(work: PostgresWork, viewer: Viewer) -> intake.OpenCaseResponse:
+            own = None if case_id is None else CaseId(case_id)
+            opened = await open_case(work, OpenCase(viewer, own, household, needs, occurred_at))
+            return intake.OpenCaseResponse(
+                case_id=str(opened.case_id), need_ids=[str(need_id) for need_id in opened.need_ids]
+            )
+
+        answer = await self._once(request, call, intake.OpenCaseResponse, act)
+        if lodging is not None:
+            need_id = NeedId(requests.uuid_in(answer.need_ids[lodging], "need_ids"))
+            found = await self._tonight(requests.case_id_in(answer.case_id), need_id, call)
+            answer.tonight.CopyFrom(found)
+        return answer
+
+    async def ReportNeed(self, request: intake.ReportNeedRequest, call: Call) -> intake.ReportNeedResponse:
+        case_id = requests.case_id_in(request.case_id)
+        need = requests.need_in(request.need)
+
+        async def act(work: PostgresWork, viewer: Viewer) -> intake.ReportNeedResponse:
+            need_id = await report_need(work, ReportNeed(viewer, case_id, need))
+            return intake.ReportNeedResponse(need_id=str(need_id))
+
+        return await self._once(request, call, intake.ReportNeedResponse, act)
+
+    async def WithdrawNeed(
+        self, request: intake.WithdrawNeedRequest, call: Call
+    ) -> intake.WithdrawNeedResponse:
+        case_id = requests.case_id_in(request.case_id)
+        need_id = NeedId(requests.uuid_in(request.need_id, "need_id"))
+
+        async def act(work: PostgresWork, viewer: Viewer) -> intake.WithdrawNeedResponse:
+            await withdraw_need(work, WithdrawNeed(viewer, case_id, need_id))
+            return intake.WithdrawNeedResponse()
+
+        return await self._once(request, call, intake.WithdrawNeedResponse, act)
+
+    async def CloseCase(self, request: intake.CloseCaseRequest, call: Call) -> intake.CloseCaseResponse:
+        case_id = requests.case_id_in(request.case_id)
+
+        async def act(work: PostgresWork, viewer: Viewer) -> intake.CloseCaseResponse:
+            await close_case(work, CloseCase(viewer, case_id))
+            return intake.CloseCaseResponse()
+
+        return await self._once(request, call, intake.CloseCaseResponse, act)
+
+    async def FindTonight(self, request: intake.FindTonightRequest, call: Call) -> intake.FindTonightResponse:
+        case_id = requests.case_id_in(request.case_id)
+        need_id = NeedId(requests.uuid_in(request.need_id, "need_id"))
+        return intake.FindTonightResponse(tonight=await self._tonight(case_id, need_id, call))
+
+    async def AnswerReferral(
+        self, request: intake.AnswerReferralRequest, call: Call
+    ) -> intake.AnswerReferralResponse:
+        """Kept nowhere here: matching remembers the answer under this command's key."""
+        _command(request, call)
+        case_id = requests.optional_uuid(request.case_id, "case_id")
+        referral_id = ReferralId(requests.uuid_in(request.referral_id, "referral_id"))
+
+        async with self._works() as work:
+            viewer = await _viewer(work, call)
+        command = AnswerReferral(
+            viewer=viewer,
+            case_id=None if case_id is None else CaseId(case_id),
+            arrival_code=requests.code_in(request.arrival_code),
+            referral_id=referral_id,
+            accepted=request.accepted,
+        )
+        state = await answer_referral(self._works, self._matching, command, call)
+        return intake.AnswerReferralResponse(state=state.value)
+
+    async def AssignWorker(
+        self, request: intake.AssignWorkerRequest, call: Call
+    ) -> intake.AssignWorkerResponse:
+        case_id = requests.optional_uuid(request.case_id, "case_id")
+        own = None if case_id is None else CaseId(case_id)
+        code = requests.code_in(request.arrival_code)
+        worker = WorkerName(request.worker)
+
+        async def act(work: PostgresWork, viewer: Viewer) -> intake.AssignWorkerResponse:
+            assigned = await assign_worker(work, AssignWorker(viewer, own, code, worker))
+            return intake.AssignWorkerResponse(case_id=str(assigned))
+
+        return await self._once(request, call, intake.AssignWorkerResponse, act)
+
+    async def GetCase(self, request: intake.GetCaseRequest, call: Call) -> intake.GetCaseResponse:
+        case_id = requests.case_id_in(request.case_id)
+
+        async def read(work: PostgresWork) -> CaseView:
+            return await view_case(work, await _viewer(work, call), case_id, "GetCase")
+
+        view = await self._works.run(read)
+        self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
+        return intake.GetCaseResponse(case=case_message(view))
+
+    async def WatchCase(
+        self, request: intake.WatchCaseRequest, call: Call
+    ) -> AsyncIterator[intake.WatchCaseResponse]:
+        case_id = requests.case_id_in(request.case_id)
+        views = watch_case(self._works, self._watchers, lambda work: _viewer(work, call), case_id)
+        async with aclosing(views):
+            async for view in views:
+                self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
+                yield intake.WatchCaseResponse(case=case_message(view))
+
+    async def GetHandoff(self, request: intake.GetHandoffRequest, call: Call) -> intake.GetHandoffResponse:
+        allocation_id = AllocationId(requests.uuid_in(request.allocation_id, "allocation_id"))
+
+        async def read(work: PostgresWork) -> Handoff:
+            return await get_handoff(work, self._hub, WorkerName(call.principal.subject), allocation_id)
+
+        handoff = await self._works.run(read)
+        return intake.GetHandoffResponse(point=handoff.point, slot=handoff.slot)
+
+    async def ImportHouseholds(
+        self, request: intake.ImportHouseholdsRequest, call: Call
+    ) -> intake.ImportHouseholdsResponse:
+        return await import_households(self._works, request, call, self._metrics)
+
+    async def GetImportOutcomes(
+        self, request: intake.GetImportOutcomesRequest, call: Call
+    ) -> intake.GetImportOutcomesResponse:
+        return await get_import_outcomes(self._works, request)
+
+    async def _tonight(self, case_id: CaseId, need_id: NeedId, call: Call) -> intake.TonightAnswer:
+        async with self._works() as work:
+            viewer = await _viewer(work, call)
+        command = FindTonight(viewer, case_id, need_id)
+        answer = await find_tonight(self._works, self._matching, self._hub, command, call)
+        message = tonight_message(answer)
+        self._metrics.find_tonight_total.labels(message.WhichOneof("answer")).inc()
+        return message
+
+    async def _once(
+        self,
+        request: Message,
+        call: Call,
+        answer: type[A],
+        act: Callable[[PostgresWork, Viewer], Awaitable[A]],
+    ) -> A:
+        """What `act` answers, or answered when the same command came before."""
+
+        async def acted(work: PostgresWork) -> bytes:
+            work.cause = call
+            said = await act(work, await _viewer(work, call))
+            return said.SerializeToString(deterministic=True)
+
+        return answer.FromString(await once(self._works, _command(request, call), acted, self._metrics))
+
+
+def _command(request: Message, call: Call) -> Command:
+    said = call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
+    return Command(call.principal.subject, call.idempotency_key, hashlib.sha256(said).digest())
+
+
+async def _viewer(work: IntakeWork, call: Call) -> Viewer:
+    who = call.principal
+    return await work.agencies.viewer(WorkerName(who.subject), who.agency, who.roles)

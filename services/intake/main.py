@@ -1,0 +1,140 @@
+"""Run intake: what it opens, what it serves, and in which order it lets go."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from services.chassis import logs
+from services.chassis.apply import Handler
+from services.chassis.call import Service
+from services.chassis.clock import Clock
+from services.chassis.consumer import Consumer
+from services.chassis.database import Database
+from services.chassis.health import Liveness, Readiness
+from services.chassis.http import HttpServer
+from services.chassis.identity import Identity, ServiceToken
+from services.chassis.keyring import Keyring
+from services.chassis.lifecycle import run
+from services.chassis.metrics import Metrics
+from services.chassis.migrate import migrate
+from services.chassis.operate import operate
+from services.chassis.relay import Relay
+from services.chassis.rpc_client import RpcClient
+from services.chassis.rpc_server import RpcServer
+from services.chassis.timers import Timers
+from services.chassis.topics import Topic, Topics
+from services.chassis.work import WorkFactory
+from services.intake.adapters.matching_client import SERVICE as MATCHING
+from services.intake.adapters.matching_client import MatchingClient
+from services.intake.adapters.secrets import Secrets, secrets_of
+from services.intake.adapters.snapshots import CaseSnapshots
+from services.intake.adapters.watch import CaseWatchers
+from services.intake.adapters.wire import CASES
+from services.intake.adapters.work import Outfit, PostgresWork
+from services.intake.application.ports import Hub, Matching
+from services.intake.entrypoints.events import handlers
+from services.intake.entrypoints.rpc import IntakeRpc
+from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
+from services.intake.settings import IntakeSettings
+
+NAME = "intake"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Intake without its wires."""
+
+    works: WorkFactory[PostgresWork]
+    service: Service
+    topics: Topics
+    handlers: Mapping[str, Handler[PostgresWork]]
+    snapshots: Mapping[str, CaseSnapshots]
+
+    @property
+    def consumes(self) -> Sequence[Topic]:
+        return self.topics.consumed_by(NAME)
+
+
+def assemble(
+    database: Database,
+    clock: Clock,
+    topics: Topics,
+    keyring: Keyring,
+    secrets: Secrets,
+    matching: Matching,
+    hub: Hub,
+    metrics: Metrics,
+    watch_look_again_s: float = 1.0,
+) -> Application:
+    """The whole service on these resources; tests call this with their own."""
+    watchers = CaseWatchers(watch_look_again_s)
+    outfit = Outfit(keyring, secrets, watchers, topics.of(CASES), metrics)
+    works = WorkFactory(database, clock, outfit.make(), metrics)
+    rpc = IntakeRpc(works, matching, hub, watchers, metrics)
+    return Application(
+        works=works,
+        service=Service(SERVICE, rpc, RULES, ROUTES),
+        topics=topics,
+        handlers=handlers(),
+        snapshots={CASES: CaseSnapshots(topics.of(CASES), clock)},
+    )
+
+
+async def serve(settings: IntakeSettings) -> None:
+    """Until a signal: accept cases, with or without Kafka and the neighbours."""
+    logs.configure(NAME, settings.log_level)
+    metrics, readiness, liveness = Metrics(), Readiness("migrated"), Liveness()
+    identity = Identity(settings.identity)
+    async with AsyncExitStack() as resources:
+        application, database = await _opened(settings, resources, metrics)
+        readiness.set("migrated")
+        relay = Relay(database, settings.kafka, NAME, metrics=metrics)
+        timers = Timers(database, settings.clock_source(), application.works, {}, metrics=metrics)
+        consumer = Consumer(
+            database, settings.kafka, application.works, NAME, application.consumes, application.handlers,
+            metrics=metrics,
+        )  # fmt: skip
+        for part in (relay, timers, consumer):
+            liveness.watch(part.progress)
+        http = HttpServer(
+            settings.http, [application.service], identity, metrics, readiness,
+            liveness=liveness, metrics_settings=settings.metrics, title="Intake",
+        )  # fmt: skip
+        rpc = RpcServer(settings.rpc, [application.service], identity, metrics)
+        await run(http, relay, timers, consumer, rpc, grace=settings.grace)
+
+
+async def operated(settings: IntakeSettings, argv: Sequence[str]) -> int:
+    """One command of an operator: parked, replay, reseed, raise-epoch."""
+    logs.configure(NAME, settings.log_level)
+    async with AsyncExitStack() as resources:
+        application, database = await _opened(settings, resources, Metrics())
+        return await operate(
+            argv, database=database, works=application.works, handlers=application.handlers,
+            snapshots=application.snapshots, topics=application.topics,
+        )  # fmt: skip
+
+
+async def _opened(
+    settings: IntakeSettings, resources: AsyncExitStack, metrics: Metrics
+) -> tuple[Application, Database]:
+    """The service on its own resources, which close with `resources`; its database is migrated."""
+    if settings.keyring is None or settings.matching is None or settings.identity.token_file is None:
+        raise ValueError("intake needs a keyring, matching's address and its own token")
+    await migrate(settings.database, "services.chassis", "services.intake")
+    database = await resources.enter_async_context(Database.connect(settings.database))
+    keyring = Keyring.of(settings.keyring)
+    token = ServiceToken(settings.identity.token_file)
+    client = RpcClient(settings.matching.target, MATCHING, token, metrics)  # connects when first asked
+    application = assemble(
+        database=database,
+        clock=settings.clock_source(),
+        topics=Topics.load(settings.topics.file),
+        keyring=keyring,
+        secrets=await secrets_of(database, keyring),
+        matching=MatchingClient(await resources.enter_async_context(client)),
+        hub=settings.hub.hub(),
+        metrics=metrics,
+        watch_look_again_s=settings.watch_look_again_s,
+    )
+    return application, database
