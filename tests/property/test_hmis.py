@@ -55,6 +55,7 @@ def exports(draw: st.DrawFn) -> ExportBuilder:
     return export
 
 
+OF_PROVIDERS = {"Organization.csv", "Project.csv", "Inventory.csv"}
 MARK = "Quillfeather"
 nonsense = st.sampled_from(
     [
@@ -85,10 +86,13 @@ def broken(draw: st.DrawFn) -> ExportBuilder:
             st.sampled_from([name for name in export.rows if export.rows[name] and name != "Export.csv"])
         )
         row = draw(st.sampled_from(export.rows[file]))
+        value = draw(nonsense)
+        if file in OF_PROVIDERS and MARK in value:
+            continue  # what is known of a project or a bed is not about a person
         if draw(st.integers(0, 9)) == 0:
             row.append(MARK) if draw(st.booleans()) or len(row) < 3 else row.pop(1)
         else:
-            row[draw(st.integers(0, len(row) - 1))] = draw(nonsense)
+            row[draw(st.integers(0, len(row) - 1))] = value
     return export
 
 
@@ -240,7 +244,8 @@ def test_a_damaged_archive_is_a_fault_or_still_says_the_same(data: st.DataObject
             reading = read_export(path)
         except StructuralFault:
             return
-        assert reading.export.digest == whole
+        lost_an_optional_file = any(note.slug == "unread-files" for note in reading.report.notes)
+        assert reading.export.digest == whole or lost_an_optional_file
 
 
 fields = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)

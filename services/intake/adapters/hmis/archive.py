@@ -1,9 +1,22 @@
 """The end of a zip archive, looked at before the library loads its whole directory into memory."""
 
 import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 from services.intake.domain.hmis_import import StructuralFault
+
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+"""All that the library raises over bytes that are no archive, or one it does not know how to read."""
 
 _END = struct.Struct("<4sHHHHIIH")
 _MARK = b"PK\x05\x06"

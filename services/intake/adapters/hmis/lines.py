@@ -2,12 +2,12 @@
 
 import csv
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import IO
 
 from services.intake.domain.hmis_import import Progress, StructuralFault
+
+from .archive import DAMAGE
 
 _CHUNK = 1 << 16
 
@@ -28,15 +28,19 @@ class Digest:
 def chunks(stream: IO[bytes], name: str, size: int, digest: Digest, progress: Progress) -> Iterator[bytes]:
     """The file's bytes in pieces. A packed file that does not unpack as promised is a StructuralFault."""
     done = 0
-    try:
-        while chunk := stream.read(_CHUNK):
-            done += len(chunk)
-            digest.add(chunk)
-            progress(name, min(done, size), size)
-            yield chunk
-    except (zipfile.BadZipFile, zlib.error, EOFError) as damaged:
-        raise StructuralFault("broken-zip", f"{name} does not unpack: the archive is damaged") from damaged
+    while chunk := _piece(stream, name):
+        done += len(chunk)
+        digest.add(chunk)
+        progress(name, min(done, size), size)
+        yield chunk
     progress(name, size, size)
+
+
+def _piece(stream: IO[bytes], name: str) -> bytes:
+    try:
+        return stream.read(_CHUNK)
+    except DAMAGE as damaged:
+        raise StructuralFault("broken-zip", f"{name} does not unpack: the archive is damaged") from damaged
 
 
 def lines(pieces: Iterator[bytes], name: str, longest: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import IO, Protocol
 
 from services.intake.domain.hmis_import import StructuralFault
 
-from .archive import check_directory
+from .archive import DAMAGE, check_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,17 @@ def open_source(path: Path, limits: Limits) -> Iterator[Source]:
         yield Folder.at(path)
     elif path.is_file():
         check_directory(path, limits.entries)
-        try:
-            with zipfile.ZipFile(path) as archive:
-                yield Zip.of(archive, path, limits)
-        except zipfile.BadZipFile as broken:
-            raise StructuralFault("not-a-zip", f"{path.name} is damaged or not a zip archive") from broken
+        with _opened(path) as archive:
+            yield Zip.of(archive, path, limits)
     else:
         raise StructuralFault("not-found", f"there is no file or folder {path.name}")
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except DAMAGE as damaged:
+        raise StructuralFault("not-a-zip", f"{path.name} is damaged or not a zip archive") from damaged
 
 
 @dataclass(frozen=True, slots=True)
