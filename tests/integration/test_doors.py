@@ -83,15 +83,22 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
 
 @asynccontextmanager
-async def opened(contract: ModuleType, folder: Path, **http: Any) -> AsyncIterator[House]:
+async def opened(
+    contract: ModuleType, folder: Path, max_concurrent: int = 1024, **http: Any
+) -> AsyncIterator[House]:
     issuer = Issuer(folder)
     (folder / "metrics.token").write_text("the-metrics-token\n")
     implementation, metrics, identity = Doors(contract), Metrics(), Identity(issuer.settings)
     readiness, liveness = Readiness("migrated"), Liveness()
     services = [doors.service(implementation)]
-    rpc = RpcServer(RpcSettings(max_message_bytes=1 << 16, drain_s=5), services, identity, metrics)
+    rpc = RpcServer(
+        RpcSettings(max_message_bytes=1 << 16, max_concurrent=max_concurrent, drain_s=5),
+        services,
+        identity,
+        metrics,
+    )
     web = HttpServer(
-        HttpSettings(max_body_bytes=2048, keep_alive_s=0.1, **http),
+        HttpSettings(max_body_bytes=2048, max_concurrent=max_concurrent, keep_alive_s=0.1, **http),
         services,
         identity,
         metrics,
@@ -351,6 +358,18 @@ async def test_the_http_door_answers_when_the_method_takes_too_long(
     async with opened(contract, tmp_path, timeout_s=0.2) as house:
         late = await house.web.post("/v1/failures", json={"how": "wait"}, headers=house.bearer("outreach"))
         assert (late.status_code, reason(late)) == (504, "deadline-passed")
+
+
+async def test_the_rpc_door_takes_no_more_calls_than_it_can(contract: ModuleType, tmp_path: Path) -> None:
+    async with opened(contract, tmp_path, max_concurrent=1) as house:
+        waits, look = contract.FailRequest(how="wait"), contract.LookRequest()
+        first = asyncio.create_task(house.ask("Fail", waits, contract.FailResponse, house.bearer("outreach")))
+        await house.doors.waiting.wait()
+        error = await house.refusal("Look", look)
+        assert (error.kind, error.reason) == (Kind.EXHAUSTED, "too-many-calls")
+        house.doors.go_on.set()
+        await first
+        assert (await house.ask("Look", look, contract.LookResponse)).place_id == ""
 
 
 async def test_the_http_door_takes_no_more_calls_than_it_can(contract: ModuleType, tmp_path: Path) -> None:
