@@ -129,6 +129,7 @@ class Database:
             max_size=settings.pool_size,
             timeout=settings.connect_timeout_s,
             connection_class=Session,
+            init=_learn_types,
             server_settings=_session_settings(settings),
         )
         try:
@@ -157,6 +158,13 @@ class Database:
             connection_class=Session,
             server_settings=_session_settings(self.settings),
         )
+
+
+async def _learn_types(connection: Connection) -> None:
+    """Have asyncpg look up our array types when it connects, not within the first work that uses them."""
+    await connection.prepare(
+        "SELECT $1::smallint[], $2::integer[], $3::bigint[], $4::bytea[], $5::uuid[], $6::timestamptz[]"
+    )
 
 
 def _session_settings(settings: DatabaseSettings) -> dict[str, str]:

@@ -19,7 +19,7 @@ BUCKETS = 16
 # {landed} reads the effects of the same statement, so they happen before any stream is locked.
 ANNOUNCED = """
 said AS (
-    SELECT * FROM unnest({p0}::smallint[], {p1}::text[], {p2}::text[], {p3}::jsonb[], {p4}::bytea[])
+    SELECT * FROM unnest({p0}::smallint[], {p1}::text[], {p2}::text[], {p3}::text[], {p4}::bytea[])
         WITH ORDINALITY AS said (bucket, topic, key, headers, payload, nth)
 ), counted AS (
     SELECT topic, key, count(*) AS many FROM said WHERE {landed} GROUP BY topic, key
@@ -30,7 +30,7 @@ said AS (
     RETURNING topic, key, epoch, last
 ), announced AS (
     INSERT INTO outbox (bucket, topic, key, headers, payload, epoch, sequence)
-    SELECT bucket, topic, key, headers, payload, epoch,
+    SELECT bucket, topic, key, headers::jsonb, payload, epoch,
            last - many + row_number() OVER (PARTITION BY topic, key ORDER BY nth)
     FROM locked JOIN counted USING (topic, key) JOIN said USING (topic, key)
     ORDER BY nth
