@@ -30,10 +30,11 @@ _OF_CASE = f"SELECT {_COLUMNS} FROM need WHERE case_id = $1 ORDER BY ordinal"
 _FIND = f"SELECT {_COLUMNS} FROM need WHERE case_id = $1 AND need_id = $2"
 _REPORT = """
 INSERT INTO need
-    (need_id, case_id, agency_id, kind, item_id, quantity, from_date, nights, urgency, reported_at, import_mark)
+    (need_id, case_id, agency_id, kind, item_id, quantity, from_date, nights, urgency, reported_at,
+     import_mark)
 SELECT need_id, $2, $3, kind, item_id, quantity, from_date, nights, urgency, $4, import_mark
 FROM unnest($1::uuid[], $5::text[], $6::text[], $7::integer[], $8::date[], $9::integer[], $10::text[],
-       $11::bytea[])
+            $11::bytea[])
      WITH ORDINALITY AS new (need_id, kind, item_id, quantity, from_date, nights, urgency, import_mark, nth)
 ORDER BY nth
 """

@@ -12,9 +12,8 @@ _PROPOSED = """
 INSERT INTO referral (referral_id, case_id, need_id, state, place, contact, from_date, nights, expires_at)
 VALUES ($1, $2, $3, 'proposed', $4, $5, $6, $7, $8)
 ON CONFLICT (referral_id) DO UPDATE
-SET place = EXCLUDED.place, contact = EXCLUDED.contact, from_date = EXCLUDED.from_date, nights =
-       EXCLUDED.nights,
-    expires_at = EXCLUDED.expires_at, version = referral.version + 1
+SET place = EXCLUDED.place, contact = EXCLUDED.contact, from_date = EXCLUDED.from_date,
+    nights = EXCLUDED.nights, expires_at = EXCLUDED.expires_at, version = referral.version + 1
 """
 _MOVED = """
 INSERT INTO referral (referral_id, case_id, need_id, state) VALUES ($1, $2, $3, $4)

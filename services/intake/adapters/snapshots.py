@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-import asyncpg
 
 from services.chassis.clock import Clock
+from services.chassis.database import Connection
 from services.chassis.envelope import Announcement
 from services.chassis.topics import Topic
 from services.intake.adapters.cases import facts_in
@@ -13,8 +13,6 @@ from services.intake.adapters.needs import need_in
 from services.intake.adapters.wire import announcement
 from services.intake.domain.events import CaseSnapshot
 from services.intake.domain.ids import ArrivalCode, CaseId
-
-Connection = asyncpg.Connection[asyncpg.Record]
 
 _KEYS = "SELECT case_id FROM case_file WHERE case_id > $1 ORDER BY case_id LIMIT 1000"
 _CASE = """
