@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -36,7 +37,11 @@ class ChassisSettings(BaseSettings):
     """What every service is told. A service's own settings extend it; the two password files stay files."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AID_", env_nested_delimiter="__", extra="ignore", frozen=True
+        env_prefix="AID_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # a value that does not fit may be a secret in the wrong place
     )
 
     name: str
@@ -54,6 +59,11 @@ class ChassisSettings(BaseSettings):
     keyring: KeyringSettings | None = None
     log_level: str = "INFO"
     grace_s: float = 25.0
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Raises ValidationError, which names what is missing or wrong."""
+        return cls.model_validate({})
 
     @property
     def grace(self) -> timedelta:

@@ -79,7 +79,7 @@ class House:
 
 @pytest.fixture(scope="session")
 def contract(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    return doors.compile_contract(tmp_path_factory.mktemp("contract"))
+    return doors.contract(tmp_path_factory)
 
 
 @asynccontextmanager

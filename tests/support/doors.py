@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
@@ -110,6 +111,12 @@ def compile_contract(folder: Path) -> ModuleType:
     )
     sys.path.insert(0, str(out))
     return importlib.import_module("doors.v1.doors_pb2")
+
+
+def contract(folders: pytest.TempPathFactory) -> ModuleType:
+    """The module, compiled once a process: protobuf registers a file's names once and for all."""
+    known = sys.modules.get("doors.v1.doors_pb2")
+    return known or compile_contract(folders.mktemp("contract"))
 
 
 @dataclass
