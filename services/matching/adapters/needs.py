@@ -1,0 +1,154 @@
+"""Needs, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from services.chassis.work import Work
+from services.matching.adapters import rows
+from services.matching.application.ports import StandingNeed
+from services.matching.domain.goods import WantedGoods
+from services.matching.domain.ids import CaseId, NeedId, OfferId, ReferralId
+from services.matching.domain.needs import Kind, Need, Priority, Tier, Unmatched
+
+_REPORT = """
+INSERT INTO need (need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, state, tier,
+                  waiting_since)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', $9, $10)
+ON CONFLICT (need_id) DO NOTHING
+"""
+_CLOSE = "UPDATE need SET state = 'closed' WHERE case_id = $1 AND need_id = ANY($2) AND state <> 'closed'"
+_CLOSE_OTHERS = (
+    "UPDATE need SET state = 'closed' WHERE case_id = $1 AND need_id <> ALL($2) AND state <> 'closed'"
+)
+# A need that is closed still counts while something is held or set aside for it.
+_OF_CASES = f"""
+SELECT {rows.NEED_COLUMNS}
+FROM need AS n JOIN household AS h USING (case_id)
+WHERE n.case_id = ANY($1)
+  AND (n.state <> 'closed'
+       OR EXISTS (SELECT FROM referral AS r
+                  WHERE r.need_id = n.need_id AND r.state IN ('proposed', 'accepted'))
+       OR EXISTS (SELECT FROM allocation AS a
+                  WHERE a.need_id = n.need_id AND a.state IN ('proposed', 'reserved')))
+ORDER BY n.need_id
+FOR UPDATE OF n
+"""
+_LOCK = """
+SELECT FROM need WHERE need_id IN (SELECT need_id FROM referral WHERE referral_id = ANY($1))
+ORDER BY need_id FOR UPDATE
+"""
+# At most so many a round; a freed place has fewer takers, and the turn of the day tries the others.
+_WAITING = f"""
+SELECT {rows.NEED_COLUMNS}
+FROM need AS n JOIN household AS h USING (case_id)
+WHERE n.state = 'waiting' AND n.kind = ANY($1) AND (n.rests_until IS NULL OR n.rests_until <= $2)
+ORDER BY n.tier, n.waiting_since, n.need_id
+LIMIT 5000
+FOR UPDATE OF n SKIP LOCKED
+"""
+_WAIT_AGAIN = """
+UPDATE need
+SET state = 'waiting', reason = NULL, would_change = NULL, rests_until = $3,
+    excluded = CASE WHEN $2::uuid IS NULL THEN excluded ELSE array_append(excluded, $2) END
+WHERE need_id = $1 AND state = 'referred'
+"""
+_REFER = """
+UPDATE need SET state = 'referred', reason = NULL, would_change = NULL, rests_until = NULL
+WHERE need_id = ANY($1)
+"""
+_WANTED_GOODS = """
+SELECT n.need_id, n.case_id, n.item_id, n.tier, n.waiting_since, n.reason, h.area,
+       n.quantity - a.covered AS missing
+FROM need AS n JOIN household AS h USING (case_id)
+CROSS JOIN LATERAL (
+    SELECT COALESCE(sum(quantity), 0)::integer AS covered FROM allocation
+    WHERE need_id = n.need_id AND state IN ('proposed', 'reserved', 'handed over')
+) AS a
+WHERE n.kind = 'goods' AND n.state = 'waiting' AND n.quantity > a.covered
+FOR UPDATE OF n SKIP LOCKED
+"""
+
+
+class PostgresNeeds:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def report(self, need: Need, tier: Tier, now: datetime) -> None:
+        self._work.write(
+            _REPORT, need.need_id, need.case_id, need.kind, need.urgency, need.item_id, need.quantity,
+            need.from_date, need.nights, int(tier), now,
+        )  # fmt: skip
+
+    def close(self, case_id: CaseId, need_ids: Collection[NeedId]) -> None:
+        self._work.write(_CLOSE, case_id, list(need_ids))
+
+    def close_others(self, case_id: CaseId, open_ids: Collection[NeedId]) -> None:
+        self._work.write(_CLOSE_OTHERS, case_id, list(open_ids))
+
+    def close_all(self, case_id: CaseId) -> None:
+        self._work.write(_CLOSE_OTHERS, case_id, [])
+
+    def ask_again(self, need_id: NeedId) -> None:
+        self._work.write(
+            "UPDATE need SET rests_until = NULL WHERE need_id = $1 AND rests_until IS NOT NULL", need_id
+        )
+
+    async def get(self, need_id: NeedId) -> StandingNeed | None:
+        row = await self._work.connection.fetchrow(
+            f"SELECT {rows.NEED_COLUMNS} FROM need AS n JOIN household AS h USING (case_id)"
+            " WHERE n.need_id = $1",
+            need_id,
+        )
+        return None if row is None else rows.standing_need(row)
+
+    async def of_cases(self, case_ids: Collection[CaseId]) -> Sequence[StandingNeed]:
+        found = await self._work.connection.fetch(_OF_CASES, list(case_ids))
+        return [rows.standing_need(row) for row in found]
+
+    async def lock(self, referral_ids: Collection[ReferralId]) -> None:
+        if referral_ids:
+            await self._work.connection.fetch(_LOCK, list(referral_ids))
+
+    async def waiting(self, kinds: Collection[Kind], now: datetime) -> Sequence[StandingNeed]:
+        found = await self._work.connection.fetch(_WAITING, list(kinds), now)
+        return [rows.standing_need(row) for row in found]
+
+    def refer(self, need_ids: Collection[NeedId]) -> None:
+        self._work.write(_REFER, list(need_ids))
+
+    def place(self, need_id: NeedId) -> None:
+        self._work.write(
+            "UPDATE need SET state = 'placed' WHERE need_id = $1 AND state = 'referred'", need_id
+        )
+
+    def wait_again(
+        self, need_id: NeedId, without: OfferId | None = None, rests_until: datetime | None = None
+    ) -> None:
+        self._work.write(_WAIT_AGAIN, need_id, without, rests_until)
+
+    def reprioritise(self, need_id: NeedId, tier: Tier) -> None:
+        self._work.write("UPDATE need SET tier = $2 WHERE need_id = $1", need_id, int(tier))
+
+    def tell(self, need_id: NeedId, unmatched: Unmatched | None) -> None:
+        self._work.write(
+            "UPDATE need SET reason = $2, would_change = $3 WHERE need_id = $1",
+            need_id,
+            unmatched.reason if unmatched else None,
+            unmatched.would_change if unmatched else None,
+        )
+
+    async def wanted_goods(self) -> Sequence[WantedGoods]:
+        return [
+            WantedGoods(
+                need_id=NeedId(row["need_id"]),
+                case_id=CaseId(row["case_id"]),
+                item_id=row["item_id"],
+                missing=row["missing"],
+                area=row["area"],
+                priority=Priority(Tier(row["tier"]), row["waiting_since"], NeedId(row["need_id"])),
+                told_short=row["reason"] is not None,
+            )
+            for row in await self._work.connection.fetch(_WANTED_GOODS)
+        ]

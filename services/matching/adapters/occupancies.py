@@ -1,0 +1,62 @@
+"""Places taken, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from services.chassis.work import Work
+from services.matching.adapters import rows
+from services.matching.domain.ids import CaseId, OccupancyId, ReferralId
+from services.matching.domain.occupancies import Occupancy
+
+_COLUMNS = "occupancy_id, offer_id, case_id, referral_id, units, from_date, until_date, ended"
+_START = f"""
+INSERT INTO occupancy ({_COLUMNS}, source_id, source_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+_SAVE = """
+UPDATE occupancy SET offer_id = $2, units = $3, from_date = $4, until_date = $5, ended = $6
+WHERE occupancy_id = $1
+"""
+
+
+class PostgresOccupancies:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    async def get(self, occupancy_id: OccupancyId) -> Occupancy | None:
+        found = await self._where("occupancy_id = $1", occupancy_id)
+        return found[0] if found else None
+
+    async def of_referral(self, referral_id: ReferralId) -> Occupancy | None:
+        found = await self._where("referral_id = $1", referral_id)
+        return found[0] if found else None
+
+    async def standing_of(self, case_id: CaseId) -> Sequence[Occupancy]:
+        return await self._where("case_id = $1 AND until_date IS NULL AND NOT ended", case_id)
+
+    async def imported(self, source_id: str, source_keys: Collection[str]) -> Mapping[str, Occupancy]:
+        found = await self._work.connection.fetch(
+            f"SELECT {_COLUMNS}, source_key FROM occupancy WHERE source_id = $1 AND source_key = ANY($2)",
+            source_id,
+            list(source_keys),
+        )
+        return {row["source_key"]: rows.occupancy(row) for row in found}
+
+    def start(self, occupancy: Occupancy, source: tuple[str, str] | None = None) -> None:
+        source_id, source_key = source or (None, None)
+        self._work.write(
+            _START, occupancy.occupancy_id, occupancy.offer_id, occupancy.case_id, occupancy.referral_id,
+            occupancy.units, occupancy.from_date, occupancy.until, occupancy.ended, source_id, source_key,
+        )  # fmt: skip
+
+    def save(self, occupancy: Occupancy) -> None:
+        self._work.write(
+            _SAVE, occupancy.occupancy_id, occupancy.offer_id, occupancy.units, occupancy.from_date,
+            occupancy.until, occupancy.ended,
+        )  # fmt: skip
+
+    async def _where(self, condition: str, *arguments: object) -> list[Occupancy]:
+        found = await self._work.connection.fetch(
+            f"SELECT {_COLUMNS} FROM occupancy WHERE {condition}", *arguments
+        )
+        return [rows.occupancy(row) for row in found]

@@ -1,0 +1,101 @@
+"""One transaction of matching: its rows, what it says, and the consequences it draws before it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+from services.chassis.database import Connection
+from services.chassis.metrics import Metrics
+from services.chassis.work import Work
+from services.matching.adapters.appeal import PostgresAppeal
+from services.matching.adapters.goods import PostgresGoods
+from services.matching.adapters.households import PostgresHouseholds
+from services.matching.adapters.needs import PostgresNeeds
+from services.matching.adapters.occupancies import PostgresOccupancies
+from services.matching.adapters.offers import PostgresOffers
+from services.matching.adapters.places import PostgresPlaces
+from services.matching.adapters.referrals import PostgresReferrals
+from services.matching.adapters.wire import Cause, Wire, case_of
+from services.matching.application.agenda import Agenda
+from services.matching.application.settle import settle
+from services.matching.application.terms import Terms
+from services.matching.domain import events
+from services.matching.domain.events import Event
+from services.matching.domain.ids import CaseId
+
+
+class PostgresWork(Work):
+    """`cause` is what is being worked on: events of a case that it touches or concerns are caused by it;
+    events of other cases, for which a place became free, are caused by nothing that may be told.
+    """
+
+    def __init__(
+        self, connection: Connection, now: datetime, wire: Wire, terms: Terms, metrics: Metrics
+    ) -> None:
+        super().__init__(connection, now)
+        self._wire = wire
+        self._metrics = metrics
+        self._causes: dict[CaseId, Cause] = {}
+        self.cause: Cause = None
+        self.terms = terms
+        self.agenda = Agenda()
+        self.households = PostgresHouseholds(self)
+        self.needs = PostgresNeeds(self)
+        self.offers = PostgresOffers(self)
+        self.places = PostgresPlaces(self)
+        self.referrals = PostgresReferrals(self)
+        self.occupancies = PostgresOccupancies(self)
+        self.goods = PostgresGoods(self)
+        self.appeal = PostgresAppeal(self)
+
+    @property
+    def today(self) -> date:
+        return self.terms.calendar.today(self.now)
+
+    def concern(self, case_id: CaseId) -> None:
+        self._causes[case_id] = self.cause
+
+    def touch(self, case_id: CaseId) -> None:
+        self.concern(case_id)
+        self.agenda.cases.add(case_id)
+
+    def say(self, event: Event) -> None:
+        case_id = case_of(event)
+        cause = None if case_id is None else self._causes.get(case_id)
+        self.announce(self._wire.announcement(event, self.now, cause))
+        for count in counted(self._metrics, event):
+            self.after_commit(count)
+
+    async def _commit(self) -> None:
+        """Every work settles what it has put on the agenda, a batch of events once for all of them."""
+        await settle(self)
+        await super()._commit()
+
+
+def counted(metrics: Metrics, event: Event) -> list[Callable[[], object]]:
+    """What to count when the event is committed."""
+    referrals, allocations = metrics.referrals_total, metrics.allocations_total
+    match event:
+        case events.ReferralProposed():
+            return [referrals.labels("proposed").inc, metrics.holds_made_total.inc]
+        case events.ReferralAccepted():
+            return [referrals.labels("accepted").inc]
+        case events.ReferralDeclined():
+            return [referrals.labels("declined").inc]
+        case events.ReferralRejected():
+            return [referrals.labels("rejected").inc]
+        case events.ReferralExpired():
+            return [referrals.labels("expired").inc, metrics.holds_expired_total.inc]
+        case events.ReferralWithdrawn():
+            return [referrals.labels("withdrawn").inc]
+        case events.NeedUnmatched():
+            return [metrics.needs_unmatched_total.labels(event.unmatched.reason).inc]
+        case events.AllocationProposed():
+            return [allocations.labels("proposed").inc]
+        case events.AllocationWithdrawn():
+            return [allocations.labels("withdrawn").inc]
+        case events.NeedDeallocated():
+            return [allocations.labels("refused").inc]
+        case _:
+            return []

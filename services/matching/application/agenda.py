@@ -1,0 +1,45 @@
+"""What a unit of work has changed, or has found to be due, and not yet drawn the consequences of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from services.matching.domain.ids import CaseId, NeedId, OccupancyId, OfferId, ReferralId
+
+
+@dataclass(slots=True)
+class Agenda:
+    """Whoever changes something notes it here; `settle` draws the consequences of all of it at once.
+
+    So a batch of many events costs one round of matching, and locks are taken in one order, by one function.
+    """
+
+    # Whose needs or facts changed.
+    cases: set[CaseId] = field(default_factory=set)
+    closed: set[CaseId] = field(default_factory=set)
+    # Needs that wait again, locked already.
+    seeking: set[NeedId] = field(default_factory=set)
+    # Offers of which something became free.
+    freed: set[OfferId] = field(default_factory=set)
+    # Holds and stays whose time may be over.
+    expiring: set[ReferralId] = field(default_factory=set)
+    ending: set[OccupancyId] = field(default_factory=set)
+    # Whether everything that waits is to be looked at: for places, for goods.
+    places_round: bool = False
+    goods_round: bool = False
+
+    def __bool__(self) -> bool:
+        noted = self.cases or self.seeking or self.freed or self.expiring or self.ending
+        return bool(noted) or self.places_round or self.goods_round
+
+    def close(self, case_id: CaseId) -> None:
+        self.cases.add(case_id)
+        self.closed.add(case_id)
+
+    def free(self, *offer_ids: OfferId) -> None:
+        self.freed.update(offer_ids)
+
+    def clear(self) -> None:
+        for noted in (self.cases, self.closed, self.seeking, self.freed, self.expiring, self.ending):
+            noted.clear()
+        self.places_round = self.goods_round = False

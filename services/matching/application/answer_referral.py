@@ -1,0 +1,75 @@
+"""Take an answer to a referral: a place is given when both sides said yes; a no frees it at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from services.matching.application.ports import ARRIVAL_ENDS, MatchingWork, Viewer
+from services.matching.application.release import let_go
+from services.matching.domain.events import ReferralAccepted, ReferralDeclined, ReferralRejected
+from services.matching.domain.ids import CaseId, ReferralId
+from services.matching.domain.referrals import Referral, ReferralState, Side
+from services.matching.domain.refusal import missing
+
+
+async def answer_as_client(
+    work: MatchingWork, case_id: CaseId, referral_id: ReferralId, yes: bool
+) -> ReferralState:
+    """Raises Refusal: `not-found` when it is not the case's; see `Referral.answered` for the rest."""
+    referral = await _locked(work, referral_id)
+    if referral.case_id != case_id:
+        raise missing()
+    return await _answer(work, referral, Side.CLIENT, yes)
+
+
+async def answer_as_provider(
+    work: MatchingWork, viewer: Viewer, referral_id: ReferralId, yes: bool
+) -> ReferralState:
+    """Raises Refusal: `not-found` when the place is not the viewer's; see `Referral.answered`."""
+    referral = await _locked(work, referral_id)
+    await seen_by(work, viewer, referral)
+    return await _answer(work, referral, Side.PROVIDER, yes)
+
+
+async def seen_by(work: MatchingWork, viewer: Viewer, referral: Referral) -> None:
+    """Raise Refusal `not-found` unless the viewer speaks for the place."""
+    offer = await work.offers.get(referral.offer_id)
+    if offer is None or not viewer.sees(offer):
+        raise missing()
+
+
+async def _locked(work: MatchingWork, referral_id: ReferralId) -> Referral:
+    await work.needs.lock([referral_id])
+    referral = await work.referrals.get(referral_id)
+    if referral is None:
+        raise missing()
+    return referral
+
+
+async def _answer(work: MatchingWork, referral: Referral, side: Side, yes: bool) -> ReferralState:
+    said = referral.answered(side, yes, work.now)
+    if said == referral:
+        return said.state
+    work.concern(referral.case_id)
+    ids = (referral.case_id, referral.referral_id, referral.need_id)
+    match said.state:
+        case ReferralState.PROPOSED:
+            work.referrals.save(said)
+        case ReferralState.ACCEPTED:
+            until = work.terms.calendar.arrive_until(said.from_date, work.now)
+            work.referrals.save(replace(said, expires_at=until))
+            await work.arm(ARRIVAL_ENDS, str(said.referral_id), until)
+            work.say(ReferralAccepted(*ids))
+        case ReferralState.DECLINED | ReferralState.REJECTED:
+            await work.places.lock()
+            let_go(work, referral, said)
+            work.needs.wait_again(referral.need_id, without=referral.offer_id)
+            declined = said.state is ReferralState.DECLINED
+            work.say(ReferralDeclined(*ids) if declined else ReferralRejected(*ids))
+            work.agenda.seeking.add(referral.need_id)
+        case ReferralState.EXPIRED | ReferralState.WITHDRAWN:
+            raise AssertionError("an answer neither expires nor withdraws")
+        case _:
+            assert_never(said.state)
+    return said.state

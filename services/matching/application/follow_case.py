@@ -1,0 +1,57 @@
+"""Keep up with what intake says of cases; what follows for places and goods is drawn by `settle`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.matching.application.ports import MatchingWork
+from services.matching.domain.household import Facts
+from services.matching.domain.ids import CaseId, NeedId
+from services.matching.domain.needs import Need, tier
+
+
+def case_opened(work: MatchingWork, case_id: CaseId, facts: Facts) -> None:
+    work.households.learn(case_id, facts)
+
+
+def household_changed(work: MatchingWork, case_id: CaseId, facts: Facts) -> None:
+    """Other facts may open places to a household, or close the one that is held for it."""
+    work.households.learn(case_id, facts)
+    work.touch(case_id)
+
+
+def need_reported(work: MatchingWork, need: Need, facts: Facts, arrival_code: str = "") -> None:
+    """May come after the same need was asked for tonight: what is known stays as it is."""
+    work.households.learn(need.case_id, facts, arrival_code)
+    work.needs.report(need, tier(facts, work.today), work.now)
+    work.touch(need.case_id)
+
+
+def need_gone(work: MatchingWork, case_id: CaseId, need_id: NeedId) -> None:
+    """Withdrawn or met: nothing is sought or held for it any more."""
+    work.needs.close(case_id, [need_id])
+    work.touch(case_id)
+
+
+def case_closed(work: MatchingWork, case_id: CaseId) -> None:
+    work.needs.close_all(case_id)
+    work.touch(case_id)
+    work.agenda.close(case_id)
+
+
+def case_seen(
+    work: MatchingWork,
+    case_id: CaseId,
+    facts: Facts,
+    open_needs: Sequence[Need],
+    arrival_code: str,
+    closed: bool,
+) -> None:
+    """The whole case at once, in place of events that were missed: needs that are not in it are gone."""
+    work.households.learn(case_id, facts, arrival_code)
+    for need in open_needs:
+        work.needs.report(need, tier(facts, work.today), work.now)
+    work.needs.close_others(case_id, [need.need_id for need in open_needs])
+    work.touch(case_id)
+    if closed:
+        case_closed(work, case_id)

@@ -1,0 +1,91 @@
+"""One round of matching: who waits gets what is free, held until household and provider have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from services.chassis.ids import code, random_id, uuid7
+from services.matching.application.ports import HOLD_ENDS, MatchingWork, StandingNeed, Taken
+from services.matching.application.terms import as_told
+from services.matching.domain.events import NeedUnmatched, ReferralProposed
+from services.matching.domain.ids import OfferId, ReferralId
+from services.matching.domain.matcher import Placement, match, request_of
+from services.matching.domain.needs import Kind, NeedState, Unmatched, WaitingNeed, tier
+from services.matching.domain.referrals import Referral, ReferralState
+
+PLACE_KINDS = frozenset({Kind.LODGING, Kind.FOOD})
+
+
+def seeks(each: StandingNeed, now: datetime) -> bool:
+    """Whether the need waits and may be proposed something now."""
+    resting = each.rests_until is not None and each.rests_until > now
+    return each.state is NeedState.WAITING and not resting
+
+
+async def give(work: MatchingWork, seeking: Sequence[StandingNeed], freed: Collection[OfferId]) -> None:
+    """Seek a place for the needs that changed and, if something became free, for all that wait.
+
+    The caller has the places locked, unless it has nothing to seek and nothing was freed.
+    """
+    waiting = {each.need.need_id: each for each in seeking}
+    touched = set(waiting)
+    for each in await work.needs.waiting(PLACE_KINDS, work.now) if freed else []:
+        waiting.setdefault(each.need.need_id, each)
+    if not waiting:
+        return
+    candidates = [_prioritised(work, each) for each in waiting.values()]
+    book = await work.places.book({each.need.kind for each in candidates}, *_window(candidates, work.today))
+    proposed: list[Referral] = []
+    for candidate, found in match(book, candidates, work.today, freed, touched):
+        match found:
+            case Placement():
+                proposed.append(await _propose(work, candidate, found))
+            case Unmatched() if found != candidate.told:
+                work.needs.tell(candidate.need.need_id, found)
+                work.say(NeedUnmatched(candidate.need.case_id, candidate.need.need_id, found))
+            case _:
+                pass
+    if proposed:
+        work.places.take([Taken(each.offer_id, each.from_date, each.until, each.units) for each in proposed])
+        work.referrals.propose(proposed, work.now)
+        work.needs.refer({each.need_id for each in proposed})
+
+
+def _prioritised(work: MatchingWork, each: StandingNeed) -> WaitingNeed:
+    """With the tier that today's facts give: a newborn may have come near, the facts may have changed."""
+    now_tier = tier(each.waiting.facts, work.today)
+    if now_tier is each.waiting.priority.tier:
+        return each.waiting
+    work.needs.reprioritise(each.need.need_id, now_tier)
+    return replace(each.waiting, priority=replace(each.waiting.priority, tier=now_tier))
+
+
+def _window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]:
+    """From the first night that any of them asks for to the day after the last."""
+    requests = [request_of(each.need, each.facts, today) for each in candidates]
+    first = min(request.from_date for request in requests)
+    return first, max(request.last_night for request in requests) + timedelta(days=1)
+
+
+async def _propose(work: MatchingWork, each: WaitingNeed, found: Placement) -> Referral:
+    offer = found.place.offer
+    referral = Referral(
+        referral_id=ReferralId(uuid7()),
+        case_id=each.need.case_id,
+        need_id=each.need.need_id,
+        offer_id=offer.offer_id,
+        state=ReferralState.PROPOSED,
+        from_date=found.request.from_date,
+        nights=found.request.nights,
+        units=found.units,
+        head_count=found.request.persons,
+        place_handle=random_id(),
+        arrival_code=each.arrival_code or code(),
+        expires_at=work.terms.calendar.hold_until(each.need.urgency, work.now),
+    )
+    await work.arm(HOLD_ENDS, str(referral.referral_id), referral.expires_at)
+    shown = as_told(work.terms, referral, offer)
+    work.say(ReferralProposed(referral, shown.place, shown.contact))
+    return referral

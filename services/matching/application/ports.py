@@ -1,0 +1,319 @@
+"""What the use cases need from outside: repositories, a clock reading, a voice, timers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from services.matching.application.agenda import Agenda
+from services.matching.application.terms import Shown, Terms
+from services.matching.domain.events import Event
+from services.matching.domain.goods import Asked, Shelf, WantedGoods
+from services.matching.domain.household import Facts
+from services.matching.domain.ids import (
+    AllocationId,
+    CaseId,
+    LineId,
+    NeedId,
+    OccupancyId,
+    OfferId,
+    ReferralId,
+)
+from services.matching.domain.needs import Kind, Need, NeedState, Tier, Unmatched, WaitingNeed
+from services.matching.domain.occupancies import Occupancy
+from services.matching.domain.offers import Offer
+from services.matching.domain.places import Book
+from services.matching.domain.referrals import Referral
+
+
+@dataclass(frozen=True, slots=True)
+class StandingNeed:
+    """A need as it stands: how far it came, and whether it may be proposed something now."""
+
+    waiting: WaitingNeed
+    state: NeedState
+    rests_until: datetime | None
+
+    @property
+    def need(self) -> Need:
+        return self.waiting.need
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Units of an offer on each night from `from_date` until the day before `until`."""
+
+    offer_id: OfferId
+    from_date: date
+    until: date
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class NightView:
+    night: date
+    capacity: int
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An offer as its provider sees it."""
+
+    offer: Offer
+    capacity_set_at: datetime
+    nights: tuple[NightView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeskEntry:
+    """A confidential request as the hub sees it: with a held place, or with the reason why there is none."""
+
+    arrival_code: str
+    head_count: int
+    from_date: date
+    nights: int
+    referral: Shown | None
+    none: Unmatched | None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """On whose behalf offers are seen: the agency's own; for the hub also confidential and imported ones."""
+
+    agency: str
+    hub: bool
+
+    def sees(self, offer: Offer) -> bool:
+        own = bool(offer.agency) and offer.agency == self.agency
+        return own or (self.hub and (offer.confidential or not offer.agency))
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Goods set aside. Without need and case once the case is closed."""
+
+    allocation_id: AllocationId
+    need_id: NeedId | None
+    case_id: CaseId | None
+    item_id: str
+    quantity: int
+    area: str
+    week: str
+    state: str
+
+
+class Households(Protocol):
+    def learn(self, case_id: CaseId, facts: Facts, arrival_code: str = "") -> None:
+        """Newer facts replace older ones; older ones are ignored."""
+
+    def forget(self, case_id: CaseId) -> None:
+        """The case is closed: keep only that it is."""
+
+    async def closed(self, case_id: CaseId) -> bool: ...
+
+
+class Needs(Protocol):
+    def report(self, need: Need, tier: Tier, now: datetime) -> None:
+        """Make a need known; one that is known already stays as it is."""
+
+    def close(self, case_id: CaseId, need_ids: Collection[NeedId]) -> None: ...
+
+    def close_others(self, case_id: CaseId, open_ids: Collection[NeedId]) -> None: ...
+
+    def close_all(self, case_id: CaseId) -> None: ...
+
+    async def get(self, need_id: NeedId) -> StandingNeed | None: ...
+
+    def ask_again(self, need_id: NeedId) -> None:
+        """The household asks: it no longer rests."""
+
+    async def of_cases(self, case_ids: Collection[CaseId]) -> Sequence[StandingNeed]:
+        """All needs of the cases that may still hold something, locked until the end of the work."""
+
+    async def lock(self, referral_ids: Collection[ReferralId]) -> None:
+        """Lock the needs of referrals, which everybody who changes the referrals does first."""
+
+    async def waiting(self, kinds: Collection[Kind], now: datetime) -> Sequence[StandingNeed]:
+        """Waiting needs by priority, locked; those that another work has locked are its business."""
+
+    def refer(self, need_ids: Collection[NeedId]) -> None: ...
+
+    def place(self, need_id: NeedId) -> None: ...
+
+    def wait_again(
+        self, need_id: NeedId, without: OfferId | None = None, rests_until: datetime | None = None
+    ) -> None: ...
+
+    def reprioritise(self, need_id: NeedId, tier: Tier) -> None: ...
+
+    def tell(self, need_id: NeedId, unmatched: Unmatched | None) -> None:
+        """Remember what was said about why nothing was found; None: it no longer holds."""
+
+    async def wanted_goods(self) -> Sequence[WantedGoods]:
+        """Goods needs of which something is missing, locked; those that another work has locked wait."""
+
+
+class Offers(Protocol):
+    async def get(self, offer_id: OfferId) -> Offer | None: ...
+
+    def put(self, offer: Offer, now: datetime) -> None: ...
+
+    def confirm(self, offer_id: OfferId, now: datetime) -> None:
+        """Somebody looked at the capacity now."""
+
+    async def listed(self, viewer: Viewer, nights: Sequence[date]) -> Sequence[Listed]: ...
+
+    async def imported(self, source_id: str, source_keys: Collection[str]) -> Mapping[str, Offer]: ...
+
+    def put_imported(self, source_id: str, source_key: str, offer: Offer, now: datetime) -> None: ...
+
+
+class Places(Protocol):
+    """Nights and what is taken on them. Only who holds `lock` may change any."""
+
+    async def lock(self) -> None:
+        """Places are given by one hand at a time: wait for it, and keep it until the end of the work."""
+
+    async def book(self, kinds: Collection[Kind], from_date: date, until: date) -> Book: ...
+
+    async def write_down(self, offer_ids: Collection[OfferId], night: date) -> None:
+        """Make a row of the night, so that it can be counted."""
+
+    def take(self, taken: Sequence[Taken]) -> None:
+        """Hold; the database refuses it above capacity."""
+
+    def take_over(self, offer_id: OfferId, from_date: date, units: int) -> None:
+        """Record units that are taken already, on all nights from a date on, also above capacity."""
+
+    def release(self, taken: Sequence[Taken]) -> None: ...
+
+    def release_standing(self, offer_id: OfferId, from_date: date, until: date | None, units: int) -> None:
+        """Units of an occupancy without an end are free from `until` on; None: it was never so."""
+
+    def set_capacity(self, offer_id: OfferId, from_date: date, until: date, capacity: int) -> None: ...
+
+    def change_default(self, offer_id: OfferId, capacity: int, today: date) -> None: ...
+
+    async def excess(self, night: date) -> int: ...
+
+
+class Referrals(Protocol):
+    async def get(self, referral_id: ReferralId) -> Referral | None: ...
+
+    async def live(self, need_ids: Collection[NeedId]) -> Sequence[tuple[Referral, Offer]]: ...
+
+    def propose(self, referrals: Sequence[Referral], now: datetime) -> None:
+        """Referrals and their holds."""
+
+    def save(self, referral: Referral) -> None:
+        """The referral, and its hold for as long as it has one."""
+
+    async def shown(self, viewer: Viewer, state: str) -> Sequence[Shown]: ...
+
+
+class Occupancies(Protocol):
+    async def get(self, occupancy_id: OccupancyId) -> Occupancy | None: ...
+
+    async def of_referral(self, referral_id: ReferralId) -> Occupancy | None: ...
+
+    async def standing_of(self, case_id: CaseId) -> Sequence[Occupancy]: ...
+
+    async def imported(self, source_id: str, source_keys: Collection[str]) -> Mapping[str, Occupancy]: ...
+
+    def start(self, occupancy: Occupancy, source: tuple[str, str] | None = None) -> None: ...
+
+    def save(self, occupancy: Occupancy) -> None: ...
+
+
+class Goods(Protocol):
+    async def get(self, allocation_id: AllocationId) -> Allocation | None: ...
+
+    async def live_of(self, need_ids: Collection[NeedId]) -> Sequence[Allocation]: ...
+
+    def propose(self, allocations: Sequence[Allocation], now: datetime) -> None: ...
+
+    def save(self, allocation: Allocation) -> None: ...
+
+    def forget(self, case_id: CaseId) -> None: ...
+
+    async def shelves(self) -> Sequence[Shelf]: ...
+
+    async def asked(self) -> Sequence[Asked]:
+        """Proposals that logistics has not answered."""
+
+    async def pack_sizes(self) -> Mapping[str, int]: ...
+
+    def count(self, shelf: Shelf, pack_size: int, now: datetime) -> None: ...
+
+    def correct(self, item_id: str, at_most: int) -> None: ...
+
+    async def shortfalls(self) -> Mapping[tuple[str, str], tuple[int, int]]:
+        """What was last said: (area, item) -> (packs, revision)."""
+
+    def tell_shortfall(self, area: str, item_id: str, packs: int, revision: int) -> None: ...
+
+
+class Appeal(Protocol):
+    def publish(self, line_id: LineId, area: str, item_id: str, packs: int) -> None: ...
+
+    def pledged(self, line_id: LineId, packs: int) -> None: ...
+
+    def end(self, line_id: LineId, state: str) -> None: ...
+
+    def snapshot(
+        self, line_id: LineId, area: str, item_id: str, packs: int, pledged: int, state: str
+    ) -> None: ...
+
+
+class MatchingWork(Protocol):
+    """One transaction of matching."""
+
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def terms(self) -> Terms: ...
+    @property
+    def agenda(self) -> Agenda: ...
+    @property
+    def households(self) -> Households: ...
+    @property
+    def needs(self) -> Needs: ...
+    @property
+    def offers(self) -> Offers: ...
+    @property
+    def places(self) -> Places: ...
+    @property
+    def referrals(self) -> Referrals: ...
+    @property
+    def occupancies(self) -> Occupancies: ...
+    @property
+    def goods(self) -> Goods: ...
+    @property
+    def appeal(self) -> Appeal: ...
+    @property
+    def today(self) -> date: ...
+
+    def concern(self, case_id: CaseId) -> None:
+        """What is said of this case is caused by what is being worked on now."""
+
+    def touch(self, case_id: CaseId) -> None:
+        """Put the case on the agenda, and concern it."""
+
+    def say(self, event: Event) -> None:
+        """Announce what has become true."""
+
+    async def arm(self, kind: str, subject: str, due_at: datetime, payload: bytes = b"") -> None: ...
+
+
+# Kinds of timers. A timer that comes too early or too late finds that nothing is due and does nothing, so
+# none is ever taken back.
+HOLD_ENDS = "hold-ends"
+ARRIVAL_ENDS = "arrival-ends"
+STAY_ENDS = "stay-ends"
+GOODS_ROUND = "goods-round"
+PLACES_ROUND = "places-round"
+# The one subject of a timer that is about the whole region.
+REGION = "region"

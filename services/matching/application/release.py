@@ -1,0 +1,29 @@
+"""Let go of a place that was held or taken: its nights are free, and somebody may wait for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from services.matching.application.ports import MatchingWork, Taken
+from services.matching.domain.events import OccupancyEnded
+from services.matching.domain.occupancies import Occupancy
+from services.matching.domain.referrals import Referral
+
+
+def let_go(work: MatchingWork, held: Referral, ended: Referral) -> None:
+    """End a referral that holds a place. The caller has the places locked and says what happened."""
+    work.referrals.save(ended)
+    work.places.release([Taken(held.offer_id, held.from_date, held.until, held.units)])
+    work.agenda.free(held.offer_id)
+
+
+def leave(work: MatchingWork, occupancy: Occupancy, until: date) -> None:
+    """End an occupancy: the nights from `until` on are free. The caller has the places locked."""
+    work.occupancies.save(replace(occupancy, until=until, ended=True))
+    if occupancy.until is None:
+        work.places.release_standing(occupancy.offer_id, occupancy.from_date, until, occupancy.units)
+    elif until < occupancy.until:
+        work.places.release([Taken(occupancy.offer_id, until, occupancy.until, occupancy.units)])
+    work.agenda.free(occupancy.offer_id)
+    work.say(OccupancyEnded(occupancy.case_id, occupancy.referral_id, until))

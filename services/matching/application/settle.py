@@ -1,0 +1,51 @@
+"""Draw the consequences of what changed or came due: let go, close, then give, by priority."""
+
+from __future__ import annotations
+
+from services.matching.application.check_out import end_stays
+from services.matching.application.expire_hold import expire_holds
+from services.matching.application.give import PLACE_KINDS, give, seeks
+from services.matching.application.goods_round import goods_round
+from services.matching.application.ports import MatchingWork, StandingNeed
+from services.matching.application.withdraw import close_cases, withdraw_goods, withdraw_places
+from services.matching.domain.needs import NeedState
+
+
+async def settle(work: MatchingWork) -> None:
+    """Bring referrals, occupancies and allocations in line with needs, facts, capacity and time.
+
+    Desired state against actual state, so an event that comes twice, late or overtaken changes nothing more.
+
+    Locks are taken in one order everywhere, so that works wait for each other and never in a circle: the
+    needs that the work is about, then the places, then other waiting needs, skipping what somebody else has.
+    """
+    agenda = work.agenda
+    if not agenda:
+        return
+    await work.needs.lock(agenda.expiring)
+    touched = await work.needs.of_cases(agenda.cases) if agenda.cases else []
+    await withdraw_goods(work, touched)
+    places = [each for each in touched if each.need.kind in PLACE_KINDS]
+    seeking: list[StandingNeed] = []
+    if _concerns_places(work, places):
+        await work.places.lock()
+        seeking += await withdraw_places(work, places)
+        await expire_holds(work, agenda.expiring)
+        await end_stays(work, agenda.ending)
+    await close_cases(work, agenda.closed)
+    seeking += [each for each in places if seeks(each, work.now)]
+    seeking += [each for need_id in agenda.seeking if (each := await work.needs.get(need_id))]
+    if agenda.places_round:
+        seeking += await work.needs.waiting(PLACE_KINDS, work.now)
+    await give(work, seeking, agenda.freed)
+    if agenda.goods_round:
+        await goods_round(work)
+    agenda.clear()
+
+
+def _concerns_places(work: MatchingWork, touched: list[StandingNeed]) -> bool:
+    """Whether any place may change hands; if not, nobody has to wait for this work."""
+    agenda = work.agenda
+    due = agenda.freed or agenda.seeking or agenda.expiring or agenda.ending or agenda.places_round
+    holding = (NeedState.REFERRED, NeedState.CLOSED)
+    return bool(due) or any(each.state in holding or seeks(each, work.now) for each in touched)

@@ -1,0 +1,65 @@
+"""Take back what is no longer wanted: holds, allocations, and what a closed case leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from services.matching.application.ports import MatchingWork, StandingNeed
+from services.matching.application.release import leave, let_go
+from services.matching.domain.events import AllocationWithdrawn, NeedDeallocated, ReferralWithdrawn
+from services.matching.domain.ids import CaseId
+from services.matching.domain.needs import Kind, NeedState
+from services.matching.domain.offers import Offer, Request, failed_rules
+from services.matching.domain.referrals import Referral, ReferralState
+
+
+async def withdraw_goods(work: MatchingWork, touched: Sequence[StandingNeed]) -> None:
+    """Allocations of needs that went away. What was handed over stays handed over."""
+    goods = [each.need for each in touched if each.need.kind is Kind.GOODS and each.state is NeedState.CLOSED]
+    if not goods:
+        return
+    for allocation in await work.goods.live_of({need.need_id for need in goods}):
+        work.goods.save(replace(allocation, state="withdrawn"))
+        work.say(AllocationWithdrawn(allocation.allocation_id))
+        if allocation.case_id is not None and allocation.need_id is not None:
+            work.say(NeedDeallocated(allocation.case_id, allocation.need_id, allocation.allocation_id))
+
+
+async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -> list[StandingNeed]:
+    """Let go the holds of needs that went away or no longer fit; the latter wait again, and are returned."""
+    holding = (NeedState.REFERRED, NeedState.CLOSED)
+    standing = {each.need.need_id: each for each in touched if each.state in holding}
+    waiting_again = []
+    for referral, offer in await work.referrals.live(standing) if standing else []:
+        each = standing[referral.need_id]
+        gone = each.state is NeedState.CLOSED
+        if referral.occupied or not (gone or _no_longer_fits(each, referral, offer)):
+            continue
+        let_go(work, referral, referral.withdrawn())
+        work.say(ReferralWithdrawn(referral.case_id, referral.referral_id, referral.need_id))
+        if not gone:
+            work.needs.wait_again(referral.need_id)
+            waiting_again.append(
+                replace(each, state=NeedState.WAITING, waiting=replace(each.waiting, told=None))
+            )
+    return waiting_again
+
+
+def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer) -> bool:
+    """Whether the facts changed so that the place would not be proposed today. An accepted place is kept,
+    except by a household that now hides: too many know of it.
+    """
+    request = Request(each.need.kind, referral.from_date, referral.nights, each.waiting.facts)
+    failed = failed_rules(offer, request)
+    return "hiding" in failed or (bool(failed) and referral.state is ReferralState.PROPOSED)
+
+
+async def close_cases(work: MatchingWork, closed: Collection[CaseId]) -> None:
+    """Who lived somewhere only by an import's word has left; the join between needs and allocations goes."""
+    for case_id in closed:
+        for occupancy in await work.occupancies.standing_of(case_id):
+            await work.places.lock()
+            leave(work, occupancy, occupancy.end(None, work.today))
+        work.goods.forget(case_id)
+        work.households.forget(case_id)

@@ -1,0 +1,166 @@
+"""What matching hears from intake and logistics, and what it does about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aid.intake.v1 import events_pb2 as intake
+from aid.logistics.v1 import events_pb2 as logistics
+
+from services.chassis.apply import Handler
+from services.chassis.envelope import Received
+from services.matching.adapters import words
+from services.matching.adapters.work import PostgresWork
+from services.matching.application import follow_case, follow_goods
+from services.matching.domain.goods import Shelf
+from services.matching.domain.ids import AllocationId, CaseId, LineId, NeedId, WarehouseId
+
+Work = PostgresWork
+
+
+def handlers() -> Mapping[str, Handler[Work]]:
+    """By message type; each acts in the transaction of its offset."""
+    return {
+        "aid.intake.v1.CaseOpened": case_opened,
+        "aid.intake.v1.HouseholdChanged": household_changed,
+        "aid.intake.v1.NeedReported": need_reported,
+        "aid.intake.v1.NeedWithdrawn": need_withdrawn,
+        "aid.intake.v1.NeedMet": need_met,
+        "aid.intake.v1.CaseClosed": case_closed,
+        "aid.intake.v1.CaseSnapshot": case_snapshot,
+        "aid.logistics.v1.AllocationReserved": allocation_reserved,
+        "aid.logistics.v1.AllocationRefused": allocation_refused,
+        "aid.logistics.v1.HandoverConfirmed": handover_confirmed,
+        "aid.logistics.v1.AllocationState": allocation_state,
+        "aid.logistics.v1.StockChanged": stock_changed,
+        "aid.logistics.v1.LinePublished": line_published,
+        "aid.logistics.v1.PledgesAdmitted": pledges_admitted,
+        "aid.logistics.v1.PledgesExpired": pledges_expired,
+        "aid.logistics.v1.LineFulfilled": line_fulfilled,
+        "aid.logistics.v1.LineClosed": line_closed,
+        "aid.logistics.v1.LineSnapshot": line_snapshot,
+    }
+
+
+def _case(text: str) -> CaseId:
+    return CaseId(words.uuid(text, "case-id"))
+
+
+def _need(text: str) -> NeedId:
+    return NeedId(words.uuid(text, "need-id"))
+
+
+def _allocation(text: str) -> AllocationId:
+    return AllocationId(words.uuid(text, "allocation-id"))
+
+
+def _line(text: str) -> LineId:
+    return LineId(words.uuid(text, "line-id"))
+
+
+async def case_opened(event: Received, work: Work) -> None:
+    told = intake.CaseOpened.FromString(event.payload)
+    follow_case.case_opened(work, _case(told.case_id), words.facts(told.facts))
+
+
+async def household_changed(event: Received, work: Work) -> None:
+    told = intake.HouseholdChanged.FromString(event.payload)
+    work.cause = event
+    follow_case.household_changed(work, _case(told.case_id), words.facts(told.facts))
+
+
+async def need_reported(event: Received, work: Work) -> None:
+    told = intake.NeedReported.FromString(event.payload)
+    work.cause = event
+    need = words.need(_case(told.case_id), told.need)
+    follow_case.need_reported(work, need, words.facts(told.facts), told.arrival_code)
+
+
+async def need_withdrawn(event: Received, work: Work) -> None:
+    told = intake.NeedWithdrawn.FromString(event.payload)
+    work.cause = event
+    follow_case.need_gone(work, _case(told.case_id), _need(told.need_id))
+
+
+async def need_met(event: Received, work: Work) -> None:
+    told = intake.NeedMet.FromString(event.payload)
+    work.cause = event
+    follow_case.need_gone(work, _case(told.case_id), _need(told.need_id))
+
+
+async def case_closed(event: Received, work: Work) -> None:
+    told = intake.CaseClosed.FromString(event.payload)
+    work.cause = event
+    follow_case.case_closed(work, _case(told.case_id))
+
+
+async def case_snapshot(event: Received, work: Work) -> None:
+    told = intake.CaseSnapshot.FromString(event.payload)
+    work.cause = event
+    case_id = _case(told.case_id)
+    follow_case.case_seen(
+        work,
+        case_id,
+        words.facts(told.facts),
+        [words.need(case_id, each) for each in told.open_needs],
+        told.arrival_code,
+        told.closed,
+    )
+
+
+async def allocation_reserved(event: Received, work: Work) -> None:
+    told = logistics.AllocationReserved.FromString(event.payload)
+    await follow_goods.allocation_reserved(work, _allocation(told.allocation_id))
+
+
+async def allocation_refused(event: Received, work: Work) -> None:
+    told = logistics.AllocationRefused.FromString(event.payload)
+    await follow_goods.allocation_refused(work, _allocation(told.allocation_id), max(0, told.available))
+
+
+async def handover_confirmed(event: Received, work: Work) -> None:
+    told = logistics.HandoverConfirmed.FromString(event.payload)
+    await follow_goods.handover_confirmed(work, _allocation(told.allocation_id))
+
+
+async def allocation_state(event: Received, work: Work) -> None:
+    told = logistics.AllocationState.FromString(event.payload)
+    allocation_id = _allocation(told.allocation_id)
+    await follow_goods.allocation_seen(work, allocation_id, told.state, max(0, told.available))
+
+
+async def stock_changed(event: Received, work: Work) -> None:
+    told = logistics.StockChanged.FromString(event.payload)
+    warehouse_id = WarehouseId(words.uuid(told.warehouse_id, "warehouse-id"))
+    shelf = Shelf(warehouse_id, told.item_id, told.area, max(0, told.free))
+    follow_goods.stock_changed(work, shelf, told.pack_size)
+
+
+async def line_published(event: Received, work: Work) -> None:
+    told = logistics.LinePublished.FromString(event.payload)
+    work.appeal.publish(_line(told.line_id), told.area, told.item_id, told.packs)
+
+
+async def pledges_admitted(event: Received, work: Work) -> None:
+    told = logistics.PledgesAdmitted.FromString(event.payload)
+    work.appeal.pledged(_line(told.line_id), told.packs_pledged)
+
+
+async def pledges_expired(event: Received, work: Work) -> None:
+    told = logistics.PledgesExpired.FromString(event.payload)
+    work.appeal.pledged(_line(told.line_id), told.packs_pledged)
+
+
+async def line_fulfilled(event: Received, work: Work) -> None:
+    work.appeal.end(_line(logistics.LineFulfilled.FromString(event.payload).line_id), "fulfilled")
+
+
+async def line_closed(event: Received, work: Work) -> None:
+    work.appeal.end(_line(logistics.LineClosed.FromString(event.payload).line_id), "closed")
+
+
+async def line_snapshot(event: Received, work: Work) -> None:
+    told = logistics.LineSnapshot.FromString(event.payload)
+    state = told.state if told.state in ("fulfilled", "closed") else "published"
+    line_id = _line(told.line_id)
+    work.appeal.snapshot(line_id, told.area, told.item_id, told.packs, told.packs_pledged, state)

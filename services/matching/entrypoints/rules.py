@@ -1,0 +1,37 @@
+"""Who may call what, and where HTTP finds it. A method that is not named here is refused to everybody."""
+
+from __future__ import annotations
+
+from services.chassis.call import Route, allow
+
+NAME = "aid.matching.v1.MatchingService"
+
+RULES = {
+    "PutOffer": allow("provider", "hub"),
+    "SetCapacity": allow("provider", "hub"),
+    "ListOffers": allow("provider", "hub"),
+    "FindTonight": allow("service"),
+    "AnswerReferral": allow("service"),
+    "AnswerAsProvider": allow("provider", "hub"),
+    "ListReferrals": allow("provider", "hub"),
+    "ListHubDesk": allow("hub"),
+    "CheckIn": allow("provider", "hub"),
+    "CheckOut": allow("provider", "hub"),
+    "ImportOffers": allow("operator"),
+    "ImportOccupancies": allow("operator"),
+}
+
+ROUTES = (
+    Route("GET", "/v1/offers", "ListOffers"),
+    Route("PUT", "/v1/offers/{offer.offer_id}", "PutOffer"),
+    Route("PUT", "/v1/offers/{offer_id}/capacity", "SetCapacity"),
+    Route("POST", "/v1/tonight", "FindTonight"),
+    Route("POST", "/v1/cases/{case_id}/referrals/{referral_id}/answer", "AnswerReferral"),
+    Route("GET", "/v1/referrals", "ListReferrals"),
+    Route("POST", "/v1/referrals/{referral_id}/answer", "AnswerAsProvider"),
+    Route("POST", "/v1/referrals/{referral_id}/check-in", "CheckIn"),
+    Route("POST", "/v1/referrals/{referral_id}/check-out", "CheckOut"),
+    Route("GET", "/v1/hub/desk", "ListHubDesk"),
+    Route("POST", "/v1/imports/offers", "ImportOffers"),
+    Route("POST", "/v1/imports/occupancies", "ImportOccupancies"),
+)
