@@ -42,7 +42,7 @@ def _compile(proto: Path, target: Path) -> None:
         f"--proto_path={resources.files('grpc_tools') / '_proto'}",
         f"--plugin=protoc-gen-mypy={_plugin()}",
         f"--python_out={target}",
-        f"--mypy_out={target}",
+        f"--mypy_out=quiet:{target}",
         f"--descriptor_set_out={target / 'descriptors.binpb'}",
         "--include_source_info",
         "--include_imports",

@@ -49,7 +49,8 @@ async def test_a_fresh_topic_keeps_the_order_of_a_partition(stack: RunningStack)
                 await producer.send(topic, str(number).encode())
         consumer = AIOKafkaConsumer(bootstrap_servers=stack.bootstrap)
         async with consumer:
-            consumer.assign([TopicPartition(topic, 0)])
-            await consumer.seek_to_beginning()
+            partition = TopicPartition(topic, 0)
+            consumer.assign([partition])
+            consumer.seek(partition, 0)
             values = [(await consumer.getone()).value for _ in range(10)]
     assert values == [str(number).encode() for number in range(10)]
