@@ -8,7 +8,7 @@ from datetime import datetime
 import asyncpg
 
 from services.chassis.work import Work
-from services.logistics.application.ports import Made, NewPledge
+from services.logistics.application.ports import Expired, Made, NewPledge
 from services.logistics.domain.ids import ItemId, Label, LineId, Packs, Pieces, PledgeId, WarehouseId
 from services.logistics.domain.pledges import Pledge, PledgeState
 
@@ -74,7 +74,7 @@ class PostgresPledges:
             "UPDATE pledge SET state = $2, label = $3 WHERE pledge_id = $1", pledge_id, state, label, expect=1
         )
 
-    async def expire(self, line_id: LineId, due: datetime) -> tuple[Packs, list[Label]]:
+    async def expire(self, line_id: LineId, due: datetime) -> Expired:
         # Locked in one order; one that is being sent at this moment is waited for, and then left alone.
         rows = await self._work.connection.fetch(
             """
@@ -88,7 +88,7 @@ class PostgresPledges:
             line_id, due,
         )  # fmt: skip
         labels = [Label(row["label"]) for row in rows if row["label"] is not None]
-        return Packs(sum(row["packs"] for row in rows)), labels
+        return Expired(len(rows), Packs(sum(row["packs"] for row in rows)), labels)
 
 
 def pledge(row: asyncpg.Record) -> Pledge:

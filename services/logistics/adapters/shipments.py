@@ -21,7 +21,10 @@ class PostgresBoxes:
 
     def add(self, label: Label, shipment_id: ShipmentId, item_id: ItemId, declared: Pieces) -> None:
         self._work.write(
-            "INSERT INTO box (label, shipment_id, item_id, declared, state) VALUES ($1, $2, $3, $4, 'packed')",
+            """
+            INSERT INTO box (label, shipment_id, item_id, declared, state)
+            VALUES ($1, $2, $3, $4, 'packed')
+            """,
             label, shipment_id, item_id, declared,
         )  # fmt: skip
 

@@ -99,5 +99,6 @@ class Wire:
         # Nothing here has a cause that may be named: every topic of logistics is joined to no case.
         return announce(
             self._topics.of(topic), key, body.DESCRIPTOR.full_name,
-            body.SerializeToString(deterministic=True), subject=key, occurred_at=now, recorded_at=now, cause=None, snapshot=snapshot,
+            body.SerializeToString(deterministic=True),
+            subject=key, occurred_at=now, recorded_at=now, cause=None, snapshot=snapshot,
         )  # fmt: skip

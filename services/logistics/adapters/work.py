@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import asyncpg
-
-from services.chassis.work import Work
+from services.chassis.database import Connection
+from services.chassis.metrics import Metrics
 from services.logistics.adapters.allocations import PostgresAllocations
 from services.logistics.adapters.catalogue import PostgresItems, PostgresWarehouses
 from services.logistics.adapters.lines import PostgresLines
@@ -15,8 +14,16 @@ from services.logistics.adapters.pledges import PostgresPledges
 from services.logistics.adapters.shipments import PostgresBoxes, PostgresShipments
 from services.logistics.adapters.stock import PostgresStock
 from services.logistics.adapters.wire import Wire
+from services.logistics.application.ports import Work
 from services.logistics.application.watch_shipments import Bell
-from services.logistics.domain.events import Event, ShipmentEvent
+from services.logistics.domain.events import (
+    Event,
+    ShipmentClosed,
+    ShipmentDispatched,
+    ShipmentEvent,
+    ShipmentExpected,
+    ShipmentReceived,
+)
 from services.logistics.domain.ids import WarehouseId
 
 # Drawing the positions locks the warehouse's row until commit: they become visible in order, and a rollback
@@ -32,15 +39,29 @@ FROM drawn, unnest($2::text[], $3::bytea[]) WITH ORDINALITY AS told (type, paylo
 """
 
 
-class LogisticsWork(Work):
+_STATES: dict[type[Event], str] = {
+    ShipmentExpected: "expected",
+    ShipmentDispatched: "dispatched",
+    ShipmentReceived: "received",
+    ShipmentClosed: "closed",
+}
+
+
+class PostgresWork(Work):
     """Rows are locked in one order everywhere: pledge, box, shipment, line, stock, allocation, warehouse,
     streams."""
 
     def __init__(
-        self, connection: asyncpg.Connection[asyncpg.Record], now: datetime, wire: Wire, bell: Bell
+        self,
+        connection: Connection,
+        now: datetime,
+        wire: Wire,
+        bell: Bell,
+        metrics: Metrics,
     ) -> None:
         super().__init__(connection, now)
         self._wire = wire
+        self._metrics = metrics
         self._bell = bell
         self.items = PostgresItems(self)
         self.warehouses = PostgresWarehouses(self)
@@ -62,3 +83,5 @@ class LogisticsWork(Work):
             [each.payload for each in announcements], announcements[0].occurred_at,
         )  # fmt: skip
         self.after_commit(self._bell.ring)
+        for state in (_STATES[type(event)] for event in events if type(event) in _STATES):
+            self.after_commit(self._metrics.shipments_total.labels(state).inc)

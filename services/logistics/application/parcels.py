@@ -45,12 +45,12 @@ async def send_box(work: Work, secret: str, patience: timedelta) -> None:
 
 
 async def expire_pledges(work: Work, line_id: LineId, due: datetime) -> int:
-    """What was not sent in time is wanted again. Returns the packs that came back."""
-    packs, labels = await work.pledges.expire(line_id, due)
-    if packs:
-        work.lines.settle(line_id, promised=packs, arrived=Packs(0))
-    await _give_up(work, labels)
-    return packs
+    """What was not sent in time is wanted again. Returns how many pledges that ended."""
+    expired = await work.pledges.expire(line_id, due)
+    if expired.pledges:
+        work.lines.settle(line_id, promised=expired.packs, arrived=Packs(0))
+    await _give_up(work, expired.labels)
+    return expired.pledges
 
 
 async def give_up_box(work: Work, label: Label) -> bool:

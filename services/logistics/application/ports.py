@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
+from services.chassis import work as chassis
 from services.logistics.domain.allocations import AllocationState, Bag, Proposal
 from services.logistics.domain.appeal import Line
 from services.logistics.domain.catalogue import Item, Warehouse
@@ -121,6 +122,15 @@ class NewPledge:
     secret_hash: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Pledges that ended together: how many, their packs in all, the labels of those that were packed."""
+
+    pledges: int
+    packs: Packs
+    labels: Sequence[Label]
+
+
 class Pledges(Protocol):
     async def made_with(self, key_hashes: Collection[bytes]) -> Mapping[bytes, Made]: ...
     def add(self, pledges: Sequence[NewPledge]) -> None: ...
@@ -131,8 +141,8 @@ class Pledges(Protocol):
         """The pledge of a parcel, locked."""
 
     def move(self, pledge_id: PledgeId, state: PledgeState, label: Label | None) -> None: ...
-    async def expire(self, line_id: LineId, due: datetime) -> tuple[Packs, list[Label]]:
-        """End the unsent ones that are due: their packs in all, and the labels of those that were packed."""
+    async def expire(self, line_id: LineId, due: datetime) -> Expired:
+        """End the unsent ones that are due."""
 
 
 class Boxes(Protocol):
@@ -169,33 +179,25 @@ class Allocations(Protocol):
     ) -> None: ...
 
 
-class Work(Protocol):
+class Work(chassis.Work):
     """One transaction: what it changes, what it tells, what it promises."""
 
-    @property
-    def now(self) -> datetime: ...
-    @property
-    def items(self) -> Items: ...
-    @property
-    def warehouses(self) -> Warehouses: ...
-    @property
-    def stock(self) -> Stock: ...
-    @property
-    def lines(self) -> Lines: ...
-    @property
-    def pledges(self) -> Pledges: ...
-    @property
-    def boxes(self) -> Boxes: ...
-    @property
-    def shipments(self) -> Shipments: ...
-    @property
-    def allocations(self) -> Allocations: ...
-    def tell(self, *events: Event) -> None: ...
-    async def tell_warehouse(self, warehouse_id: WarehouseId, events: Sequence[ShipmentEvent]) -> None:
-        """Tell everybody, and write it into the warehouse's own journal."""
+    items: Items
+    warehouses: Warehouses
+    stock: Stock
+    lines: Lines
+    pledges: Pledges
+    boxes: Boxes
+    shipments: Shipments
+    allocations: Allocations
 
-    async def arm(self, kind: str, subject: str, due_at: datetime) -> None: ...
-    async def disarm(self, kind: str, subject: str) -> None: ...
+    def tell(self, *events: Event) -> None:
+        """Say what has become true."""
+        raise NotImplementedError
+
+    async def tell_warehouse(self, warehouse_id: WarehouseId, events: Sequence[ShipmentEvent]) -> None:
+        """Say it to everybody, and write it into the warehouse's own journal."""
+        raise NotImplementedError
 
 
 class Works(Protocol):

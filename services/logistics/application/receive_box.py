@@ -18,8 +18,8 @@ LIVE = (PledgeState.PACKED, PledgeState.SENT)
 async def receive_box(work: Work, label: Label, count: Count, agency: str) -> Outcome:
     """The only place where a pledge and stock are in one transaction; no row or event keeps both.
 
-    What is written here of the donor's side (the pledge's end, the box's end, a discrepancy) is the last that is
-    ever written of it; what goes on is a count of pieces.
+    What is written here of the donor's side (the pledge's end, the box's end, a discrepancy) is the last that
+    is ever written of it; what goes on is a count of pieces.
     """
     pledge = await work.pledges.labelled(label)
     found = await work.boxes.of(label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.chassis.ids import random_id
 from services.logistics.application.ports import Work
@@ -12,13 +12,20 @@ from services.logistics.domain.ids import LineId, Packs
 
 TICK = "appeal-tick"
 SUBJECT = "appeal"
+# A tick comes after the promises that end at the same whole hour, so that it shows them.
+_AFTER = timedelta(milliseconds=1)
 
 
-async def tick_appeal(work: Work, period: timedelta) -> int:
-    """Freeze the list as of this tick and arm the next; returns the lines that stand on it.
+async def tick_appeal(work: Work, period: timedelta, due_at: datetime) -> int | None:
+    """Freeze the list as of this tick and arm the next; returns the lines that want goods.
 
-    A tick that was missed (the service was down) is not made up for: the next one shows what is true then.
+    A tick that was missed is not made up for. It makes way for the last one that is due, behind all promises
+    that ended in between; None then.
     """
+    last = appeal.tick_at(work.now, period)
+    if due_at < last:
+        await work.arm(TICK, SUBJECT, last + _AFTER)
+        return None
     lines = await work.lines.all_locked()
     missing = await work.lines.shortfalls()
     after, events = [], list[LineEvent]()
@@ -32,14 +39,14 @@ async def tick_appeal(work: Work, period: timedelta) -> int:
             after.append(line)
             events += told
     work.lines.save(after)
-    work.lines.tick(appeal.tick_at(work.now, period))
+    work.lines.tick(last)
     work.tell(*events)
-    await work.arm(TICK, SUBJECT, appeal.tick_after(work.now, period))
+    await work.arm(TICK, SUBJECT, last + period + _AFTER)
     return sum(1 for line in after if line.state is appeal.LineState.PUBLISHED)
 
 
 async def resume_ticks(work: Work, period: timedelta) -> None:
-    """At start: the tick after the last one is due, also when it was missed meanwhile. Arming it again is harmless."""
+    """At start: the tick after the last one is due, also when it was missed. Arming it again is harmless."""
     last = await work.lines.ticked_at()
-    due = appeal.tick_at(work.now, period) if last is None else appeal.tick_after(last, period)
+    due = work.now if last is None else appeal.tick_at(last, period) + period + _AFTER
     await work.arm(TICK, SUBJECT, due)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from services.logistics.application.ports import Reads
 from services.logistics.domain import journal
@@ -32,11 +32,11 @@ class Bell:
 
 async def watch_shipments(
     reads: Reads, bell: Bell, warehouse_id: WarehouseId, agency: str, resume_token: str
-) -> AsyncIterator[Entry]:
+) -> AsyncGenerator[Entry]:
     """Endless: what is behind the token, then what comes.
 
-    Positions are drawn under the warehouse's lock, so none appears behind one that was read: asking for what is
-    above the last read misses nothing. Nothing is held open between two reads.
+    Positions are drawn under the warehouse's lock, so none appears behind one that was read: asking for what
+    is above the last read misses nothing. Nothing is held open between two reads.
     """
     known = await reads.journal(warehouse_id)
     if known is None or known.agency != agency:

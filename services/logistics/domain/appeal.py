@@ -80,7 +80,7 @@ def shares(open_packs: Packs, asked: list[Packs]) -> list[Packs]:
 
 
 def ticked(line: Line, missing: Packs) -> tuple[Line, list[LineEvent]]:
-    """The line after a tick, and what it announces, when matching last said that `missing` packs are short."""
+    """The line after a tick, and what it announces, when matching says that `missing` packs are short."""
     state = _state(line, missing)
     republished = state is LineState.PUBLISHED and line.state is not LineState.PUBLISHED
     after = replace(
@@ -127,11 +127,6 @@ def _announced(before: Line, after: Line) -> list[LineEvent]:
     return events
 
 
-def tick_after(moment: datetime, period: timedelta) -> datetime:
-    """The first tick after `moment`; ticks stand at whole periods since 1970, whoever computes them."""
-    return EPOCH + ((moment - EPOCH) // period + 1) * period
-
-
 def tick_at(moment: datetime, period: timedelta) -> datetime:
-    """The last tick at or before `moment`."""
+    """The last tick at or before `moment`; ticks stand at whole periods since 1970, whoever computes them."""
     return EPOCH + ((moment - EPOCH) // period) * period
