@@ -24,9 +24,9 @@ from deploy.local.paths import State, private
 from deploy.local.ports import HOST
 from deploy.local.progress import render
 from deploy.local.record import Record
-from deploy.local.story.doors import DoorClosed, Doors
+from deploy.local.story.doors import DoorClosedError, Doors
 from deploy.local.story.play import play
-from deploy.local.story.stage import Stage, StoryFault
+from deploy.local.story.stage import Stage, StoryFaultError
 from deploy.local.users import Users
 
 WIDTH = 160
@@ -81,7 +81,7 @@ async def perform(state: State, record: Record, console: Console) -> bool:
         fault = None
         try:
             await play(stage, users)
-        except (StoryFault, DoorClosed, StackError) as error:
+        except (StoryFaultError, DoorClosedError, StackError) as error:
             fault = error
         _table(stage, console)
     if fault is not None:

@@ -7,8 +7,8 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from deploy.local.story.doors import DoorClosed
-from deploy.local.story.stage import Stage, StoryFault, expect, until
+from deploy.local.story.doors import DoorClosedError
+from deploy.local.story.stage import Stage, StoryFaultError, expect, until
 
 DONORS = 40
 
@@ -35,7 +35,9 @@ async def list_is_posted(stage: Stage) -> str:
 async def strangers_give(stage: Stage) -> str:
     """S7: the list goes viral; every pledge beyond what is wanted is told so."""
     line = (await public_list(stage))["diapers-newborn"]
-    outcomes = await asyncio.gather(*(pledge(stage, line["lineId"], f"donor-{number}") for number in range(DONORS)))
+    outcomes = await asyncio.gather(
+        *(pledge(stage, line["lineId"], f"donor-{number}") for number in range(DONORS))
+    )
     admitted = [outcome for outcome in outcomes if outcome is not None]
     expect(len(admitted) == line["packsWanted"], f"{len(admitted)} of {line['packsWanted']} packs admitted")
     shown = (await public_list(stage))["diapers-newborn"].get("packsPledged", 0)
@@ -51,8 +53,10 @@ async def strangers_give(stage: Stage) -> str:
 async def pledge(stage: Stage, line: str, donor: str) -> dict[str, Any] | None:
     """One pack from a stranger without an account; None when the line is covered."""
     try:
-        return await stage.doors.http(None, "logistics", "POST", f"/v1/appeal/{line}/pledges", {"packs": 1}, donor)
-    except DoorClosed as refusal:
+        return await stage.doors.http(
+            None, "logistics", "POST", f"/v1/appeal/{line}/pledges", {"packs": 1}, donor
+        )
+    except DoorClosedError as refusal:
         if refusal.reason != "line-covered":
             raise
         return None
@@ -66,9 +70,11 @@ async def unsent_goes_back(stage: Stage) -> str:
     after = await pledge_state(stage, stage.memory.unsent_secret)
     expect(after["state"] == "expired", f"not sent in time it expires, but it is {after['state']}")
     lines = await public_list(stage)
-    counts = Counter({item: line["packsWanted"] - line.get("packsPledged", 0) for item, line in lines.items()})
+    counts = Counter(
+        {item: line["packsWanted"] - line.get("packsPledged", 0) for item, line in lines.items()}
+    )
     if counts["diapers-newborn"] < 1:
-        raise StoryFault(f"its pack stands on the list again, but the list says {dict(counts)}")
+        raise StoryFaultError(f"its pack stands on the list again, but the list says {dict(counts)}")
     return f"pledge expired after 7 days; {counts['diapers-newborn']} packs diapers-newborn open again"
 
 

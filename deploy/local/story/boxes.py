@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from aid.logistics.v1 import logistics_pb2 as logistics
 
-from deploy.local.story.doors import DoorClosed
+from deploy.local.story.doors import DoorClosedError
 from deploy.local.story.scenery import WAREHOUSE
 from deploy.local.story.sidewalk import needs_in
 from deploy.local.story.stage import Stage, expect, until
@@ -20,7 +20,9 @@ ITEM = "diapers-newborn"
 async def boxes_pour_in(stage: Stage) -> str:
     """S8: the crew watched them come; one box holds a tracker, one is short; the rest becomes stock."""
     labels = [await pack_and_send(stage, secret) for secret in stage.memory.sent[ITEM]]
-    seen = await watch(stage, wanted=lambda: any("ShipmentDispatched" in kind for kind in stage.memory.journal))
+    seen = await watch(
+        stage, wanted=lambda: any("ShipmentDispatched" in kind for kind in stage.memory.journal)
+    )
     for label in labels[2:]:
         expect(await receive(stage, label, PACK) == "accepted", f"box {label} is as declared")
     tracker = await receive(stage, labels[0], PACK, screening="SCREENING_SUSPICIOUS")
@@ -39,7 +41,9 @@ async def boxes_pour_in(stage: Stage) -> str:
 
 async def pack_and_send(stage: Stage, secret: str) -> str:
     """The donor packs, gets a label, and sends."""
-    packed = await stage.doors.http(None, "logistics", "POST", "/v1/pledges:pack", {"secret": secret, "quantity": PACK})
+    packed = await stage.doors.http(
+        None, "logistics", "POST", "/v1/pledges:pack", {"secret": secret, "quantity": PACK}
+    )
     await stage.doors.http(None, "logistics", "POST", "/v1/pledges:send", {"secret": secret})
     return str(packed["label"])
 
@@ -51,14 +55,18 @@ async def receive(
     request = logistics.ReceiveBoxRequest(
         label=label, counted=counted, damaged=damaged, screening=logistics.Screening.Value(screening)
     )
-    answer = await stage.doors.rpc("warehouse", "logistics", "ReceiveBox", request, logistics.ReceiveBoxResponse)
+    answer = await stage.doors.rpc(
+        "warehouse", "logistics", "ReceiveBox", request, logistics.ReceiveBoxResponse
+    )
     return str(answer.outcome)
 
 
 async def watch(stage: Stage, wanted: object) -> int:
     """Read the warehouse's journal behind the last token until what is wanted was seen and nothing more comes."""
     request = logistics.WatchShipmentsRequest(warehouse_id=WAREHOUSE, resume_token=stage.memory.resume_token)
-    stream = stage.doors.stream("warehouse", "logistics", "WatchShipments", request, logistics.WatchShipmentsResponse)
+    stream = stage.doors.stream(
+        "warehouse", "logistics", "WatchShipments", request, logistics.WatchShipmentsResponse
+    )
     count = 0
     with contextlib.suppress(TimeoutError):
         while True:
@@ -87,15 +95,21 @@ async def it_reaches_the_family(stage: Stage) -> str:
     carrier, stranger = stage.subject_of("carrier"), "warehouse"
     for bag in bags:
         dispatch = logistics.DispatchBagRequest(bag_code=bag, carrier=carrier)
-        await stage.doors.rpc("warehouse", "logistics", "DispatchBag", dispatch, logistics.DispatchBagResponse)
+        await stage.doors.rpc(
+            "warehouse", "logistics", "DispatchBag", dispatch, logistics.DispatchBagResponse
+        )
         where = logistics.GetHandoffRequest(bag_code=bag)
-        point = await stage.doors.rpc("carrier", "logistics", "GetHandoff", where, logistics.GetHandoffResponse)
+        point = await stage.doors.rpc(
+            "carrier", "logistics", "GetHandoff", where, logistics.GetHandoffResponse
+        )
         expect(bool(point.point), "the carrier knows where to go")
-        with contextlib.suppress(DoorClosed):
+        with contextlib.suppress(DoorClosedError):
             await stage.doors.rpc(stranger, "logistics", "GetHandoff", where, logistics.GetHandoffResponse)
             expect(False, "nobody else learns the hand-off point")
         given = logistics.ConfirmHandoverRequest(bag_code=bag)
-        await stage.doors.rpc("carrier", "logistics", "ConfirmHandover", given, logistics.ConfirmHandoverResponse)
+        await stage.doors.rpc(
+            "carrier", "logistics", "ConfirmHandover", given, logistics.ConfirmHandoverResponse
+        )
         stage.memory.handed_over.append(bag)
     await until(lambda: needs_in(stage, {"met": 1}), "the household's diapers shown as met")
     return f"{len(bags)} bags handed over ({', '.join(bags[:3])}…); the advocate sees the need met"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import grpc
 import httpx
 from google.protobuf.message import Message
+
+from services.chassis.status import from_wire
 
 SERVICE_OF = {
     "intake": "aid.intake.v1.IntakeService",
@@ -23,7 +25,7 @@ R = TypeVar("R", bound=Message)
 Headers = tuple[tuple[str, str], ...]
 
 
-class DoorClosed(Exception):
+class DoorClosedError(Exception):
     """A call was refused: `code` is the HTTP status or gRPC code, `reason` the stable slug."""
 
     def __init__(self, code: str, reason: str, detail: str) -> None:
@@ -54,7 +56,7 @@ class Doors:
                 yield doors
             finally:
                 for channel in doors._channels.values():
-                    await channel.close()
+                    await channel.close(None)
 
     async def http(
         self,
@@ -76,11 +78,19 @@ class Doors:
         )
         answer: dict[str, Any] = response.json()
         if response.is_error:
-            raise DoorClosed(str(response.status_code), answer.get("reason", ""), answer.get("detail", ""))
+            raise DoorClosedError(
+                str(response.status_code), answer.get("reason", ""), answer.get("detail", "")
+            )
         return answer
 
     async def rpc(
-        self, user: str | None, service: str, method: str, request: Message, response: type[R], key: str | None = None
+        self,
+        user: str | None,
+        service: str,
+        method: str,
+        request: Message,
+        response: type[R],
+        key: str | None = None,
     ) -> R:
         """One gRPC call."""
         call = self._channel(service).unary_unary(
@@ -96,7 +106,7 @@ class Doors:
 
     async def stream(
         self, user: str | None, service: str, method: str, request: Message, response: type[R]
-    ) -> AsyncIterator[R]:
+    ) -> AsyncGenerator[R, None]:
         """A server stream, open until the caller leaves it."""
         call = self._channel(service).unary_stream(
             f"/{SERVICE_OF[service]}/{method}",
@@ -121,15 +131,7 @@ class Doors:
         return metadata
 
 
-def closed(error: grpc.aio.AioRpcError) -> DoorClosed:
+def closed(error: grpc.aio.AioRpcError) -> DoorClosedError:
     """What a refused gRPC call says, with its stable reason."""
-    from google.rpc import error_details_pb2
-    from grpc_status import rpc_status
-
-    reason = ""
-    status = rpc_status.from_call(error)
-    for packed in status.details if status is not None else ():
-        info = error_details_pb2.ErrorInfo()
-        if packed.Unpack(info):
-            reason = info.reason
-    return DoorClosed(error.code().name, reason, error.details() or "")
+    told = from_wire(error)
+    return DoorClosedError(error.code().name, told.reason, told.message)

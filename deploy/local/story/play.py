@@ -8,7 +8,7 @@ from deploy.local.users import Users
 
 
 async def play(stage: Stage, users: Users) -> None:
-    """S1–S3 and S6–S9, live; a StoryFault or DoorClosed says where it broke."""
+    """S1–S3 and S6–S9, live; a StoryFaultError or DoorClosedError says where it broke."""
 
     async def set_up(stage: Stage) -> str:
         return await scenery.set_up(stage, users)
@@ -16,7 +16,9 @@ async def play(stage: Stage, users: Users) -> None:
     await stage.step("S0", "the region as it is", "operator, provider, hub", set_up)
     await stage.step("S1", "met on the sidewalk", "officer", sidewalk.met_on_the_sidewalk)
     await stage.step("S2", "somewhere to sleep tonight", "officer, hub", sidewalk.somewhere_tonight)
-    await stage.step("S3", "lodging and food for a few days", "mother by phone, hub", sidewalk.lodging_and_food)
+    await stage.step(
+        "S3", "lodging and food for a few days", "mother by phone, hub", sidewalk.lodging_and_food
+    )
     await stage.step("S6", "the list posted online", "network", appeal.list_is_posted)
     await stage.step("S7", "strangers want to give", "40 donors", appeal.strangers_give)
     await stage.step("S8", "boxes pour in", "donors, warehouse crew", boxes.boxes_pour_in)

@@ -45,7 +45,9 @@ async def set_up(stage: Stage, users: Users) -> str:
 async def agencies(stage: Stage, users: Users) -> None:
     for agency in users.agencies.values():
         request = intake.RegisterAgencyRequest(
-            agency_id=agency.id, name=agency.name, type=intake.AgencyType.Value(f"AGENCY_TYPE_{agency.type.upper()}")
+            agency_id=agency.id,
+            name=agency.name,
+            type=intake.AgencyType.Value(f"AGENCY_TYPE_{agency.type.upper()}"),
         )
         await stage.doors.rpc("operator", "intake", "RegisterAgency", request, intake.RegisterAgencyResponse)
     for user in users.users.values():
@@ -104,7 +106,9 @@ async def households(stage: Stage) -> None:
             needs.append({"kind": "NEED_KIND_LODGING", "nights": nights, "urgency": "URGENCY_TONIGHT"})
         body = {
             "household": {
-                "persons": [{key: str(value) for key, value in person.items()} for person in household["persons"]],
+                "persons": [
+                    {key: str(value) for key, value in person.items()} for person in household["persons"]
+                ],
                 "area": region["area"],
                 "unsheltered": household.get("unsheltered", False),
                 "handoffPoint": "Riverside library",
@@ -118,4 +122,5 @@ async def households(stage: Stage) -> None:
         stage.memory.sample_cases[household["name"]] = answer["caseId"]
         if household.get("lodging"):
             expect("held" in answer["tonight"], f"a free bed is held, but the answer was {answer['tonight']}")
-            stage.tell(f"     {household['name']}: {answer['tonight']['held']['place']} held until {answer['tonight']['held']['expiresAt']}")
+            held = answer["tonight"]["held"]
+            stage.tell(f"     {household['name']}: {held['place']} held until {held['expiresAt']}")

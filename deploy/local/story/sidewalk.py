@@ -8,7 +8,7 @@ from typing import Any
 from aid.intake.v1 import intake_pb2 as intake
 from aid.matching.v1 import matching_pb2 as matching
 
-from deploy.local.story.doors import DoorClosed
+from deploy.local.story.doors import DoorClosedError
 from deploy.local.story.stage import Stage, expect, until
 
 OPEN_KEY = "officer-phone-entry-1"
@@ -19,7 +19,12 @@ def mother(stage: Stage) -> dict[str, Any]:
     """The entry as the officer's phone makes it: who they are, what they need, nothing asked twice."""
     lodging = {"kind": "NEED_KIND_LODGING", "nights": NIGHTS, "urgency": "URGENCY_TONIGHT"}
     food = {"kind": "NEED_KIND_FOOD", "nights": NIGHTS, "urgency": "URGENCY_TONIGHT"}
-    diapers = {"kind": "NEED_KIND_GOODS", "itemId": "diapers-newborn", "quantity": 80, "urgency": "URGENCY_SOON"}
+    diapers = {
+        "kind": "NEED_KIND_GOODS",
+        "itemId": "diapers-newborn",
+        "quantity": 80,
+        "urgency": "URGENCY_SOON",
+    }
     return {
         "household": {
             "persons": [
@@ -45,7 +50,10 @@ async def met_on_the_sidewalk(stage: Stage) -> str:
     expect(first == again, "the entry sent twice gets the same answer")
     stage.memory.case_id, stage.memory.need_ids = first["caseId"], first["needIds"]
     hub = first["tonight"].get("hub")
-    expect(bool(hub), f"a household in hiding is answered with the hub, but the answer was {sorted(first['tonight'])}")
+    expect(
+        bool(hub),
+        f"a household in hiding is answered with the hub, but the answer was {sorted(first['tonight'])}",
+    )
     stage.memory.arrival_code = hub["arrivalCode"]
     return f"case {first['caseId']}, 3 needs; sent twice, recorded once"
 
@@ -63,9 +71,15 @@ async def somewhere_tonight(stage: Stage) -> str:
 
 async def desk_entry(stage: Stage, need: str) -> matching.HubDeskEntry | None:
     """The lodging entry of the story's household on the desk, once a place is held."""
-    desk = await stage.doors.rpc("hub", "matching", "ListHubDesk", matching.ListHubDeskRequest(), matching.ListHubDeskResponse)
+    desk = await stage.doors.rpc(
+        "hub", "matching", "ListHubDesk", matching.ListHubDeskRequest(), matching.ListHubDeskResponse
+    )
     for entry in desk.entries:
-        if entry.arrival_code == stage.memory.arrival_code and entry.referral.referral_id and entry.referral.place == "Quiet House":
+        if (
+            entry.arrival_code == stage.memory.arrival_code
+            and entry.referral.referral_id
+            and entry.referral.place == "Quiet House"
+        ):
             return entry
     return None
 
@@ -76,12 +90,24 @@ async def nobody_else_sees(stage: Stage) -> None:
     try:
         await stage.doors.http("case_manager", "intake", "GET", path)
         expect(False, "another agency must not see the case")
-    except DoorClosed as refusal:
+    except DoorClosedError as refusal:
         expect(refusal.code == "404", f"another agency is told 'not found', not {refusal}")
     view = (await stage.doors.http("officer", "intake", "GET", path))["case"]
-    expect(view["status"] == "with the hub" and "needs" not in view and "persons" not in view, "police see a status word only")
-    theirs = await stage.doors.rpc("provider", "matching", "ListReferrals", matching.ListReferralsRequest(), matching.ListReferralsResponse)
-    expect(all(one.arrival_code != stage.memory.arrival_code for one in theirs.referrals), "the shelter does not see them")
+    expect(
+        view["status"] == "with the hub" and "needs" not in view and "persons" not in view,
+        "police see a status word only",
+    )
+    theirs = await stage.doors.rpc(
+        "provider",
+        "matching",
+        "ListReferrals",
+        matching.ListReferralsRequest(),
+        matching.ListReferralsResponse,
+    )
+    expect(
+        all(one.arrival_code != stage.memory.arrival_code for one in theirs.referrals),
+        "the shelter does not see them",
+    )
 
 
 async def lodging_and_food(stage: Stage) -> str:
@@ -92,14 +118,22 @@ async def lodging_and_food(stage: Stage) -> str:
         referral = entry.referral.referral_id
         yes = matching.AnswerAsProviderRequest(referral_id=referral, accepted=True)
         await stage.doors.rpc("hub", "matching", "AnswerAsProvider", yes, matching.AnswerAsProviderResponse)
-        hers = intake.AnswerReferralRequest(referral_id=referral, accepted=True, arrival_code=stage.memory.arrival_code)
+        hers = intake.AnswerReferralRequest(
+            referral_id=referral, accepted=True, arrival_code=stage.memory.arrival_code
+        )
         state = await stage.doors.rpc("hub", "intake", "AnswerReferral", hers, intake.AnswerReferralResponse)
         expect(state.state == "accepted", f"two yes make it accepted, not {state.state}")
         arrived = await stage.doors.rpc(
-            "hub", "matching", "CheckIn", matching.CheckInRequest(referral_id=referral), matching.CheckInResponse
+            "hub",
+            "matching",
+            "CheckIn",
+            matching.CheckInRequest(referral_id=referral),
+            matching.CheckInResponse,
         )
         answered.append(f"{entry.referral.place} to {arrived.last_night}")
-    assigned = intake.AssignWorkerRequest(arrival_code=stage.memory.arrival_code, worker=stage.subject_of("advocate"))
+    assigned = intake.AssignWorkerRequest(
+        arrival_code=stage.memory.arrival_code, worker=stage.subject_of("advocate")
+    )
     await stage.doors.rpc("hub", "intake", "AssignWorker", assigned, intake.AssignWorkerResponse)
     await until(lambda: needs_in(stage, {"placed": 2}), "lodging and food shown as placed on the case")
     return f"accepted by both sides and checked in: {', '.join(answered)}; the advocate now sees the case"
@@ -107,7 +141,9 @@ async def lodging_and_food(stage: Stage) -> str:
 
 async def proposed(stage: Stage) -> matching.HubDeskEntry | None:
     """An entry under her code that still wants an answer."""
-    desk = await stage.doors.rpc("hub", "matching", "ListHubDesk", matching.ListHubDeskRequest(), matching.ListHubDeskResponse)
+    desk = await stage.doors.rpc(
+        "hub", "matching", "ListHubDesk", matching.ListHubDeskRequest(), matching.ListHubDeskResponse
+    )
     for entry in desk.entries:
         if entry.arrival_code == stage.memory.arrival_code and entry.referral.state == "proposed":
             return entry

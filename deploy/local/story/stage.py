@@ -14,14 +14,14 @@ from deploy.local.story.doors import Doors
 T = TypeVar("T")
 
 
-class StoryFault(Exception):
+class StoryFaultError(Exception):
     """A step did not show what it must show."""
 
 
 def expect(condition: bool, what: str) -> None:
     """The story goes on only if this is so."""
     if not condition:
-        raise StoryFault(what)
+        raise StoryFaultError(what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,9 @@ class Stage:
     """One performance of the story."""
 
     doors: Doors
-    advance: Callable[[timedelta], Awaitable[None]]  # moves domain time; returns when all that fell due has run
+    advance: Callable[
+        [timedelta], Awaitable[None]
+    ]  # moves domain time; returns when all that fell due has run
     today: Callable[[], date]  # of domain time
     subject_of: Callable[[str], str]  # the token subject of a ready-made user
     tell: Callable[[str], None]
@@ -76,12 +78,12 @@ class Stage:
 
 
 async def until(look: Callable[[], Awaitable[T | None]], what: str, patience: float = 20.0) -> T:
-    """Look until there is something to see; a StoryFault says what never came."""
+    """Look until there is something to see; a StoryFaultError says what never came."""
     deadline = time.monotonic() + patience
     while True:
         seen = await look()
         if seen:
             return seen
         if time.monotonic() > deadline:
-            raise StoryFault(f"waited {patience:.0f} s in vain for {what}")
+            raise StoryFaultError(f"waited {patience:.0f} s in vain for {what}")
         await asyncio.sleep(0.05)
