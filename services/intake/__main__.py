@@ -1,15 +1,18 @@
-"""`python -m services.intake` serves; with parked, replay, reseed or raise-epoch it does that and ends."""
+"""`python -m services.intake` serves; with import, parked, replay, reseed or raise-epoch it does that."""
 
 import asyncio
 import sys
 
 from services.chassis.lifecycle import launch
 from services.chassis.operate import is_operation
+from services.intake.entrypoints import import_hmis
 from services.intake.main import operated, serve
 from services.intake.settings import IntakeSettings
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["import"]:
+        return import_hmis.main(sys.argv[2:])
     settings = IntakeSettings.model_validate({})  # from the environment
     if is_operation(sys.argv[1:]):
         return asyncio.run(operated(settings, sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""What an import has done so far, and how it is told: on the terminal and in a file."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aid.common.v1 import common_pb2 as common
+from aid.intake.v1 import intake_pb2 as intake
+from rich.console import Console
+from rich.table import Table
+
+from services.intake.adapters.hmis import Reading, sentences
+from services.intake.domain.hmis_import import Household
+
+PLACED = ("referred", "placed", "met")
+REASONS = {
+    common.UNMATCHED_REASON_UNSPECIFIED: "still being looked for",
+    common.UNMATCHED_REASON_NO_ELIGIBLE_PLACE: "no place takes this household",
+    common.UNMATCHED_REASON_ALL_FULL: "every place that takes it is full",
+    common.UNMATCHED_REASON_NO_STOCK: "stock does not cover it",
+}
+
+
+@dataclass
+class Account:
+    """Counts by outcome, and every refusal of a service. A household is named by its number in the export."""
+
+    offers: Counter[str] = field(default_factory=Counter)
+    households: Counter[str] = field(default_factory=Counter)
+    persons: Counter[str] = field(default_factory=Counter)
+    occupancies: Counter[str] = field(default_factory=Counter)
+    above_capacity: int = 0
+    refusals: list[str] = field(default_factory=list)
+
+    def took(self, what: str, counter: Counter[str], outcome: str, reason: str, name: str) -> None:
+        counter[outcome] += 1
+        if outcome == "refused":
+            self.refusals.append(f"{what} {name}: refused ({reason})")
+
+    def household(self, household: Household, result: intake.ImportedHouseholdResult) -> None:
+        self.took("household number", self.households, result.outcome, result.reason, f"{household.number:,}")
+        self.persons[result.outcome] += len(household.persons)
+
+    @property
+    def changed(self) -> int:
+        """Rows that are another than before this import."""
+        counters = (self.offers, self.households, self.occupancies)
+        return sum(counter["created"] + counter["changed"] for counter in counters)
+
+
+def show(console: Console, reading: Reading, account: Account) -> None:
+    """The account as a table, below what the reading itself refused and mapped."""
+    table = Table(title=f"As of {reading.export.as_of:%Y-%m-%d}", title_justify="left")
+    for column in ("", "created", "changed", "unchanged", "refused"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, counter in (
+        ("offers", account.offers),
+        ("households", account.households),
+        ("persons", account.persons),
+        ("places taken", account.occupancies),
+    ):
+        table.add_row(
+            name, *(f"{counter[each]:,}" for each in ("created", "changed", "unchanged", "refused"))
+        )
+    console.print(table)
+    for line in totals(reading, account):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def totals(reading: Reading, account: Account) -> Iterator[str]:
+    report = reading.report
+    beds = sum(offer.beds for offer in reading.offers)
+    valid = sum(offer.beds for offer in reading.offers if offer.valid)
+    yield f"{beds:,} inventory beds, of which {valid:,} can be slept in"
+    yield f"{account.above_capacity:,} beds taken above capacity"
+    yield f"{report.households_accepted:,} households read, {report.persons_accepted:,} persons"
+    yield f"{len(report.refusals):,} lines refused while reading"
+    yield f"{len(account.refusals):,} rows refused by the services"
+
+
+def show_outcomes(console: Console, outcomes: Sequence[intake.ImportOutcome]) -> None:
+    """How many of the reported needs are placed, and why the others are not."""
+    for line in outcome_lines(outcomes):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def outcome_lines(outcomes: Sequence[intake.ImportOutcome]) -> Iterator[str]:
+    placed = Counter(each.state for each in outcomes if each.state in PLACED)
+    over = Counter(each.state for each in outcomes if each.state == "withdrawn")
+    waiting = Counter(REASONS[each.reason] for each in outcomes if each.state in ("reported", "unmatched"))
+    yield f"{len(outcomes):,} needs: {sum(placed.values()):,} placed, {sum(waiting.values()):,} not placed"
+    for state, count in sorted((placed + over).items()):
+        yield f"  {count:,} {state}"
+    for reason, count in waiting.most_common():
+        yield f"  {count:,} not placed: {reason}"
+
+
+def write_report(
+    file: Path, reading: Reading, account: Account, outcomes: Sequence[intake.ImportOutcome]
+) -> None:
+    """Every line that was refused and why, every row that a service refused, and what became of the needs."""
+    lines = [*totals(reading, account), *sentences(reading.report), *account.refusals]
+    lines += outcome_lines(outcomes)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

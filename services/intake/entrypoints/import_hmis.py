@@ -1,0 +1,169 @@
+"""`make import FILE=…`: take over a HMIS CSV export through the public doors of the running network.
+
+It may be run again at any time: whatever was taken over before is recognised and left as it is.
+Exit codes: 0 taken over; 2 the command line is wrong; 65 the export cannot be trusted and nothing was
+written; 66 there is no such export; 69 a service cannot be reached, 77 it does not let this caller import,
+70 it failed (the last line then says how to go on); 130 interrupted, likewise.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from services.chassis.errors import AidError, Kind
+from services.chassis.identity import ServiceToken
+from services.chassis.rpc_client import RpcClient
+from services.intake.adapters.hmis import Reading, read_export
+from services.intake.domain.hmis_import import StructuralFault
+from services.intake.entrypoints.import_account import Account, show, show_outcomes, write_report
+from services.intake.entrypoints.import_doors import Doors
+from services.intake.entrypoints.import_parcels import Parcels
+from services.intake.entrypoints.import_progress import Shown
+from services.intake.entrypoints.import_run import Import
+from services.intake.entrypoints.rules import SERVICE
+
+MATCHING = "aid.matching.v1.MatchingService"
+TAKEN_OVER, UNTRUSTED, ABSENT, UNREACHABLE, FAILED, NOT_ALLOWED, INTERRUPTED = 0, 65, 66, 69, 70, 77, 130
+_CODES = {
+    Kind.UNAVAILABLE: UNREACHABLE,
+    Kind.DEADLINE: UNREACHABLE,
+    Kind.UNAUTHENTICATED: NOT_ALLOWED,
+    Kind.DENIED: NOT_ALLOWED,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Import, and say on the last line how it ended. Without addresses, inside the running local stack."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    asked = _parser().parse_args(given)
+    if not (asked.intake and asked.matching):
+        return _inside_the_local_stack(given)
+    console = Console()
+    try:
+        with Shown(console) as shown:
+            reading = read_export(asked.export, shown.read)
+    except StructuralFault as fault:
+        return _said(ABSENT if fault.reason == "not-found" else UNTRUSTED, f"{fault.reason}: {fault.message}")
+    except KeyboardInterrupt:
+        return _said(INTERRUPTED, "interrupted while reading; nothing was written")
+    return _import(console, reading, asked)
+
+
+def _import(console: Console, reading: Reading, asked: argparse.Namespace) -> int:
+    """Everything that is sent is counted in `account`, so that a report can be written however it ends."""
+    account, running = Account(), list[Import]()
+    code, ending = TAKEN_OVER, "taken over"
+    try:
+        with Shown(console) as shown:
+            asyncio.run(_run(console, reading, asked, account, shown, running))
+    except KeyboardInterrupt:
+        code, ending = INTERRUPTED, f"interrupted; {_go_on(running)}"
+    except AidError as error:
+        code = _CODES.get(error.kind, FAILED)
+        ending = f"{error.reason}: {error.message} {_go_on(running)}"
+        if asked.report:
+            write_report(asked.report, reading, account, [])
+    if code == TAKEN_OVER and not account.changed:
+        ending = "taken over before; nothing has changed"
+    return _said(code, ending)
+
+
+async def _run(
+    console: Console,
+    reading: Reading,
+    asked: argparse.Namespace,
+    account: Account,
+    shown: Shown,
+    running: list[Import],
+) -> None:
+    token = ServiceToken(asked.token_file) if asked.token_file else _Minted()
+    async with AsyncExitStack() as resources:
+        intake = await resources.enter_async_context(RpcClient(asked.intake, SERVICE, token))
+        matching = await resources.enter_async_context(RpcClient(asked.matching, MATCHING, token))
+        doors = Doors(intake, matching, asked.patience)
+        importing = Import(Parcels(reading, asked.nights), doors, account, shown.at)
+        running.append(importing)
+        await importing.run(asked.resume_from)
+        outcomes = await importing.outcomes(asked.wait)
+    show(console, reading, account)
+    show_outcomes(console, outcomes)
+    if asked.report:
+        write_report(asked.report, reading, account, outcomes)
+        console.print(f"every refused line: {asked.report}", highlight=False, markup=False, soft_wrap=True)
+
+
+class _Minted(ServiceToken):
+    """An operator's token of the local stack's issuer, minted when first needed."""
+
+    def __init__(self) -> None:
+        self._token = ""
+
+    def get(self) -> str:
+        if not self._token:
+            command = [sys.executable, "-m", "deploy.local", "token", "operator"]
+            self._token = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        return self._token
+
+
+def _go_on(running: list[Import]) -> str:
+    """Where to go on. What was sent before is committed; sending more of it again does no harm."""
+    if not running:
+        return "nothing was sent; run it again"
+    at = running[0]
+    return (
+        f"{at.sent:,} of {at.of:,} households are taken over; run it again, "
+        f"or go on with --resume-from {at.sent + 1}"
+    )
+
+
+def _inside_the_local_stack(given: Sequence[str]) -> int:
+    """Run again as a command of the local stack, which knows every address."""
+    if os.environ.get("AID_NAME"):
+        return _said(2, "the addresses of intake and matching are needed: --intake and --matching")
+    command = [sys.executable, "-m", "deploy.local", "run", "intake", "import", *given]
+    return subprocess.run(command, check=False).returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    environment = os.environ
+    parser = argparse.ArgumentParser(prog="import", description="Take over a HMIS CSV export.")
+    parser.add_argument("export", type=Path, help="a folder or a zip of CSV files, FY2022 to FY2026")
+    parser.add_argument("--report", type=Path, help="write every refused line, and why, into this file")
+    parser.add_argument(
+        "--resume-from", type=_positive, default=1, metavar="N", help="household to go on with"
+    )
+    parser.add_argument("--nights", type=_positive, default=7, help="for how long a place is looked for")
+    parser.add_argument(
+        "--wait", type=float, default=60.0, help="seconds to wait for what becomes of the needs"
+    )
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds for a service to come back")
+    parser.add_argument("--intake", default=environment.get("AID_INTAKE__TARGET"), help="host:port")
+    parser.add_argument("--matching", default=environment.get("AID_MATCHING__TARGET"), help="host:port")
+    token = environment.get("AID_IMPORT_TOKEN_FILE")
+    parser.add_argument(
+        "--token-file", type=Path, default=Path(token) if token else None, help="an operator's"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _said(code: int, ending: str) -> int:
+    print(ending, file=sys.stdout if code == TAKEN_OVER else sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,101 @@
+"""The steps of an import: offers, then households with their places, then what became of their needs."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from aid.intake.v1 import intake_pb2 as intake
+from aid.matching.v1 import matching_pb2 as matching
+
+from services.intake.domain.hmis_import import Household
+from services.intake.entrypoints.import_account import Account
+from services.intake.entrypoints.import_doors import Doors
+from services.intake.entrypoints.import_parcels import Parcels
+
+OFFERS_AT_ONCE = 200
+HOUSEHOLDS_AT_ONCE = 50
+LOOK_EVERY_S = 0.5
+
+T = TypeVar("T")
+At = Callable[[str, int, int], None]
+
+
+class Import:
+    """`sent` counts the households that are wholly taken over, in the order of sending: on a loss of the
+    connection all up to there is committed, and what comes after may be sent again."""
+
+    def __init__(self, parcels: Parcels, doors: Doors, account: Account, at: At) -> None:
+        self._parcels = parcels
+        self._doors = doors
+        self._account = account
+        self._at = at
+        self.of = parcels.reading.report.households_accepted
+        self.sent = 0
+
+    async def run(self, resume_from: int) -> None:
+        """All of it; from household `resume_from` on in the order of sending, counted from 1."""
+        await self._offers()
+        self.sent = min(resume_from - 1, self.of)
+        households = islice(self._parcels.households(), self.sent, None)
+        for some in batches(households, HOUSEHOLDS_AT_ONCE):
+            await self._take_over(some)
+            self.sent += len(some)
+            self._at("send households", self.sent, self.of)
+
+    async def outcomes(self, wait_s: float) -> list[intake.ImportOutcome]:
+        """What became of the needs: as soon as each has an answer, at the latest after `wait_s`."""
+        until = asyncio.get_running_loop().time() + wait_s
+        while True:
+            found = await self._doors.outcomes(self._parcels.source_id)
+            answered = sum(each.state != "reported" for each in found)
+            late = asyncio.get_running_loop().time() >= until
+            if answered == len(found) or late:
+                self._at("look for places", len(found), len(found))
+                return found
+            self._at("look for places", answered, len(found))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _offers(self) -> None:
+        offers = list(self._parcels.offers())
+        sent = 0
+        for some in batches(offers, OFFERS_AT_ONCE):
+            answer = await self._doors.import_offers(self._parcels.source_id, self._parcels.as_of, some)
+            for result in answer.results:
+                self._account.took(
+                    "offer", self._account.offers, result.outcome, result.reason, result.source_key
+                )
+            sent += len(some)
+            self._at("send offers", sent, len(offers))
+
+    async def _take_over(self, households: list[Household]) -> None:
+        agencies = {each.source_key: each for each in map(self._parcels.agency, households)}
+        answer = await self._doors.import_households(
+            self._parcels.source_id,
+            self._parcels.as_of,
+            list(agencies.values()),
+            [self._parcels.household(household) for household in households],
+        )
+        taken: list[matching.ImportedOccupancy] = []
+        for household, result in zip(households, answer.results, strict=True):
+            self._account.household(household, result)
+            place = self._parcels.occupancy(household, result.case_id) if result.case_id else None
+            if place is not None:
+                taken.append(place)
+        if taken:
+            await self._occupancies(taken)
+
+    async def _occupancies(self, taken: list[matching.ImportedOccupancy]) -> None:
+        answer = await self._doors.import_occupancies(self._parcels.source_id, self._parcels.as_of, taken)
+        for result in answer.results:
+            self._account.took(
+                "place of", self._account.occupancies, result.outcome, result.reason, result.source_key
+            )
+        self._account.above_capacity = answer.above_capacity
+
+
+def batches(things: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The things in lists of that size; the last one may be shorter."""
+    rest = iter(things)
+    while some := list(islice(rest, size)):
+        yield some
