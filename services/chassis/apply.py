@@ -53,8 +53,14 @@ class Applier(Generic[W]):
     """Applies records of one consumer. Effects, what was seen and the position are one transaction."""
 
     def __init__(
-        self, works: WorkFactory[W], consumer: str, handlers: Mapping[str, Handler[W]], metrics: Metrics
+        self,
+        works: WorkFactory[W],
+        consumer: str,
+        handlers: Mapping[str, Handler[W]],
+        metrics: Metrics,
+        poison_limit: int = POISON_LIMIT,
     ) -> None:
+        self._poison_limit = poison_limit
         self._works = works
         self._consumer = consumer
         self._handlers = handlers
@@ -63,7 +69,7 @@ class Applier(Generic[W]):
 
     def begin(self, parked_lately: int) -> None:
         """Remember what was parked before a restart, so that a restart is no way around the limit."""
-        self._poison_in_a_row = min(parked_lately, POISON_LIMIT)
+        self._poison_in_a_row = min(parked_lately, self._poison_limit)
 
     async def batch(self, topic: Topic, position: Position, records: Sequence[Record]) -> Position:
         """Apply them and return the new position.
@@ -141,8 +147,8 @@ class Applier(Generic[W]):
         return True
 
     def _count_poison(self, topic: Topic, cause: BaseException) -> None:
-        if self._poison_in_a_row >= POISON_LIMIT:
-            raise TooManyParkedError(f"{POISON_LIMIT} records in a row") from cause
+        if self._poison_in_a_row >= self._poison_limit:
+            raise TooManyParkedError(f"{self._poison_limit} records in a row") from cause
         self._poison_in_a_row += 1
         _log.error("record-parked", cause, topic=topic.name)
         self._metrics.parked_total.labels(topic.name).inc()

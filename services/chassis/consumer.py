@@ -19,7 +19,7 @@ from services.chassis.health import Progress
 from services.chassis.kafka import KafkaSettings, close_consumer, connect_consumer
 from services.chassis.metrics import Metrics
 from services.chassis.reader import FINISH_S, Reader
-from services.chassis.relay import ended, watched
+from services.chassis.tasks import ended, watched
 from services.chassis.topics import Topic
 from services.chassis.work import Work, WorkFactory
 

@@ -184,3 +184,11 @@ async def _close(pool: asyncpg.Pool[asyncpg.Record]) -> None:
             await pool.close()
     except TimeoutError:
         pool.terminate()
+
+
+async def closed(session: Session) -> None:
+    """Close a session that may be dead already."""
+    try:
+        await session.close(timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        session.terminate()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, ProducerClosed
 from pydantic import BaseModel
+
+from services.chassis.envelope import Headers
 
 # Kafka's own limit for a record is 1 MiB; what is refused above this leaves room for headers and framing.
 LARGEST_RECORD = 900_000
@@ -25,40 +28,58 @@ class KafkaSettings(BaseModel):
     delivery_timeout_s: float = 30.0
 
 
-async def connect_producer(settings: KafkaSettings) -> AIOKafkaProducer:
-    """A producer that keeps the order of each partition and waits for all replicas; raises KafkaError.
+class Producer(Protocol):
+    """What the relay needs of Kafka."""
+
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[object]:
+        """Hand over one record; the future ends when all replicas have it. Raises KafkaError."""
+
+    async def abandon(self) -> None:
+        """Close, without waiting for what was not delivered."""
+
+
+class KafkaProducer:
+    """A producer that keeps the order of each partition and waits for all replicas.
 
     It partitions by murmur2 of the key bytes, Kafka's own default. Linger 0: a record leaves at once, and
     while one batch of a partition is under way the next one fills.
     """
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap,
-        client_id=settings.instance_id or "aid",
-        acks="all",
-        enable_idempotence=True,
-        linger_ms=0,
-        max_batch_size=262_144,
-        max_request_size=1_048_576,
-        request_timeout_ms=settings.request_timeout_ms,
-        retry_backoff_ms=50,
-    )
-    try:
-        await producer.start()
-    except BaseException:
-        await abandon(producer)
-        raise
-    return producer
 
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
 
-async def abandon(producer: AIOKafkaProducer) -> None:
-    """Close a producer without waiting for what it could not deliver: its rows are still in the outbox.
+    @classmethod
+    async def connect(cls, settings: KafkaSettings) -> KafkaProducer:
+        """Raises KafkaError or OSError when no broker answers."""
+        producer = cls(
+            AIOKafkaProducer(
+                bootstrap_servers=settings.bootstrap,
+                client_id=settings.instance_id or "aid",
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=0,
+                max_batch_size=262_144,
+                max_request_size=1_048_576,
+                request_timeout_ms=settings.request_timeout_ms,
+                retry_backoff_ms=50,
+            )
+        )
+        try:
+            await producer._producer.start()
+        except BaseException:
+            await producer.abandon()
+            raise
+        return producer
 
-    An idempotent producer of aiokafka never gives a batch up, so `stop` alone would wait for a dead broker.
-    """
-    accumulator = producer._message_accumulator
-    accumulator.fail_all(ProducerClosed())
-    with contextlib.suppress(KafkaError, OSError, ProducerClosed):
-        await producer.stop()
+    async def send(self, topic: str, key: bytes, value: bytes, headers: Headers) -> asyncio.Future[object]:
+        delivery: asyncio.Future[object] = await self._producer.send(topic, value, key=key, headers=headers)
+        return delivery
+
+    async def abandon(self) -> None:
+        """aiokafka's idempotent producer never gives a batch up: `stop` would wait for a dead broker."""
+        self._producer._message_accumulator.fail_all(ProducerClosed())
+        with contextlib.suppress(KafkaError, OSError):
+            await self._producer.stop()
 
 
 async def connect_consumer(

@@ -20,7 +20,7 @@ from services.chassis.apply import Applier
 from services.chassis.database import Database
 from services.chassis.health import Progress
 from services.chassis.inbox import Position
-from services.chassis.relay import ended
+from services.chassis.tasks import ended
 from services.chassis.topics import Topic
 from services.chassis.work import StaleError, Work
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from services.chassis import logs
-from services.chassis.database import Database, Session
+from services.chassis.database import Database, Session, closed
 from services.chassis.envelope import complete
 from services.chassis.health import Progress
-from services.chassis.kafka import KafkaSettings, abandon, connect_producer
+from services.chassis.kafka import KafkaProducer, KafkaSettings, Producer
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import BUCKETS
+from services.chassis.tasks import ended, watched
 
 _log = logs.logger("relay")
 
@@ -69,13 +69,15 @@ class Relay:
         *,
         metrics: Metrics | None = None,
         progress: Progress | None = None,
+        connect: Callable[[KafkaSettings], Awaitable[Producer]] = KafkaProducer.connect,
     ) -> None:
+        self._connect = connect
         self.progress = progress or Progress("relay")
         self._database = database
         self._kafka = kafka
         self._source = source
         self._metrics = metrics or Metrics()
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._buckets: list[int] = []
         self._task: asyncio.Task[None] | None = None
         self._draining = False
@@ -113,36 +115,36 @@ class Relay:
 
     async def _serve(self, session: Session) -> None:
         """Until drained, on a session that holds the locks of its buckets for as long as it lives."""
+        with contextlib.suppress(KafkaError, OSError):  # now, so that the first event need not wait for it
+            await self._connected()
         while True:
             await self._look(session)
-            rows = await session.fetch(PENDING, self._buckets, PER_BUCKET)
-            if rows:
-                self.progress.busy()
-                if await self._round(session, sorted(rows, key=lambda row: int(row["id"]))):
-                    continue
-                self.progress.idle()  # Kafka does not take it: that is not for a restart of ours to mend
+            found, sent = await self.pump(session)
+            if found and found == sent:
+                continue
+            self.progress.idle()  # what Kafka does not take is not for a restart of ours to mend
             if self._draining:
                 return
-            if not rows:
-                self.progress.idle()
-                await self._database.committed.wait(POLL_S)
-            else:
+            if found:
                 await asyncio.sleep(POLL_S)
+            else:
+                await self._database.committed.wait(POLL_S)
 
-    async def _round(self, session: Session, rows: Sequence[asyncpg.Record]) -> bool:
-        """Send these and delete what arrived; whether all of it did."""
+    async def pump(self, session: Session) -> tuple[int, int]:
+        """Send what is pending, a batch of it at most; return how many were found, how many sent."""
+        rows = await session.fetch(PENDING, self._buckets, PER_BUCKET)
+        if not rows:
+            return 0, 0
+        self.progress.busy()
+        rows.sort(key=_id)
+        acknowledged: list[asyncpg.Record] = []
         try:
-            if self._producer is None:
-                self._producer = await connect_producer(self._kafka)
-            acknowledged = await self._send(self._producer, rows)
+            acknowledged = await self._send(await self._connected(), rows)
         except (KafkaError, OSError) as error:
             _log.warning("relay-cannot-send", pending=len(rows), cause=type(error).__name__)
-            self._metrics.relay_failures_total.inc()
-            await self._let_go()
-            return False
         if acknowledged:
             await session.execute(
-                DELETE, [row["bucket"] for row in acknowledged], [row["id"] for row in acknowledged]
+                DELETE, [row["bucket"] for row in acknowledged], list(map(_id, acknowledged))
             )
             self.progress.moved()
             for row in acknowledged:
@@ -151,9 +153,23 @@ class Relay:
             # Whatever it was (a sequence out of order wedges a producer for good), a new one begins clean.
             self._metrics.relay_failures_total.inc()
             await self._let_go()
-        return len(acknowledged) == len(rows)
+        return len(rows), len(acknowledged)
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    async def _connected(self) -> Producer:
+        if self._producer is None:
+            self._producer = await self._connect(self._kafka)
+        return self._producer
+
+    async def claim(self, session: Session) -> None:
+        """Take the buckets that no living relay holds."""
+        missing = [bucket for bucket in range(BUCKETS) if bucket not in self._buckets]
+        if missing:
+            claimed = [row["bucket"] for row in await session.fetch(_CLAIM, _LOCKS, missing) if row["mine"]]
+            self._buckets += claimed
+            if claimed:
+                _log.info("relay-took-buckets", buckets=len(claimed))
+
+    async def _send(self, producer: Producer, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
         """Hand over all rows in order, waiting for none; return each bucket's acknowledged prefix."""
         deliveries: list[asyncio.Future[object]] = []
         decode = msgspec.json.decode
@@ -161,11 +177,9 @@ class Relay:
             async with asyncio.timeout(self._kafka.delivery_timeout_s):
                 for row in rows:
                     headers = complete(decode(row["headers"]), self._source, row["epoch"], row["sequence"])
-                    deliveries.append(
-                        await producer.send(
-                            row["topic"], row["payload"], key=row["key"].encode(), headers=headers
-                        )
-                    )
+                    delivery = await producer.send(row["topic"], row["key"].encode(), row["payload"], headers)
+                    delivery.add_done_callback(_failed)
+                    deliveries.append(delivery)
                 await asyncio.wait(deliveries)
         except (KafkaError, TimeoutError) as error:
             _log.warning("relay-interrupted", sent=len(deliveries), of=len(rows), cause=type(error).__name__)
@@ -179,12 +193,7 @@ class Relay:
         if now - self._looked_at < (_LOOK_S if self._buckets else POLL_S):
             return
         self._looked_at = now
-        missing = [bucket for bucket in range(BUCKETS) if bucket not in self._buckets]
-        if missing:
-            claimed = [row["bucket"] for row in await session.fetch(_CLAIM, _LOCKS, missing) if row["mine"]]
-            self._buckets += claimed
-            if claimed:
-                _log.info("relay-took-buckets", buckets=len(claimed))
+        await self.claim(session)
         pending, oldest = (await session.fetchrow(_BACKLOG)) or (0, None)
         self._metrics.outbox_pending.set(pending)
         self._metrics.outbox_oldest_seconds.set(oldest or 0.0)
@@ -193,7 +202,7 @@ class Relay:
         if self._producer is not None:
             producer, self._producer = self._producer, None
             self._metrics.producer_recreated_total.inc()
-            await abandon(producer)
+            await producer.abandon()
 
 
 async def session_for(database: Database) -> Session:
@@ -201,6 +210,16 @@ async def session_for(database: Database) -> Session:
     session = await database.session()
     await session.execute(_SESSION)
     return session
+
+
+def _id(row: asyncpg.Record) -> int:
+    number: int = row["id"]
+    return number
+
+
+def _failed(delivery: asyncio.Future[object]) -> bool:
+    """Whether a finished delivery did not arrive; to look is also what keeps asyncio from complaining."""
+    return delivery.cancelled() or delivery.exception() is not None
 
 
 def _prefixes(
@@ -211,38 +230,9 @@ def _prefixes(
     acknowledged = []
     for n, row in enumerate(rows):
         delivery = deliveries[n] if n < len(deliveries) else None
-        arrived = delivery is not None and delivery.done() and delivery.exception() is None
+        arrived = delivery is not None and delivery.done() and not _failed(delivery)
         if not arrived:
             broken.add(row["bucket"])
         elif row["bucket"] not in broken:
             acknowledged.append(row)
     return acknowledged
-
-
-async def watched(task: asyncio.Task[None] | None) -> NoReturn:
-    """Wait for a part's task to break; raises what broke it. To stop watching does not stop the task."""
-    if task is None:
-        raise RuntimeError("watched before it was started")
-    await asyncio.shield(task)
-    await asyncio.Event().wait()  # drained: there is nothing left to go wrong
-    raise AssertionError("unreachable")
-
-
-async def ended(task: asyncio.Task[None] | None, patience_s: float) -> None:
-    """Wait for a part's task to finish by itself, then end it: whatever it had open rolls back."""
-    if task is None:
-        return
-    done, _ = await asyncio.wait([task], timeout=patience_s)
-    if not done:
-        task.cancel()
-        await asyncio.wait([task])
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.warning("part-ended-broken", error, part=task.get_name())
-
-
-async def closed(session: Session) -> None:
-    """Close a session that may be dead already."""
-    try:
-        await session.close(timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        session.terminate()

@@ -16,7 +16,7 @@ from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.health import Progress
 from services.chassis.metrics import Metrics
-from services.chassis.relay import ended, watched
+from services.chassis.tasks import ended, watched
 from services.chassis.work import Work, WorkFactory
 
 _log = logs.logger("timers")
