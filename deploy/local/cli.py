@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "run a command of a service, told where everything is as the service is")
     run.add_argument("service", choices=[program.name for program in PROGRAMS])
     run.add_argument("arguments", nargs=argparse.REMAINDER)
+    command("audit", _audit, "compare what the services said with what their readers have taken in")
     for name, act, text in (
         ("hold", _hold, "stop one part and keep it stopped"),
         ("resume", _resume, "let a held part run again"),
@@ -132,6 +133,10 @@ def _token(state: State, arguments: argparse.Namespace) -> None:
 
 def _run(state: State, arguments: argparse.Namespace) -> None:
     sys.exit(control.run(state, Record.read(state), arguments.service, arguments.arguments))
+
+
+def _audit(state: State, _: argparse.Namespace) -> None:
+    sys.exit(control.audit(state, Record.read(state)))
 
 
 def _hold(state: State, arguments: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import psutil
 
+from deploy.kafka.topics import FILE as TOPICS
 from deploy.local.errors import StackError, tail
 from deploy.local.identity import Issuer
 from deploy.local.part import tethered
@@ -102,17 +103,25 @@ def _follow(process: subprocess.Popen[str], say: Callable[[Notice], None]) -> No
 
 
 def run(state: State, record: Record, service: str, arguments: Sequence[str]) -> int:
-    """Run a command of a service beside it; the exit code. It has the service's surroundings, but its own
-    Kafka instance: two of the same name would put each other out of their group."""
+    """Run a command of a service beside it, told what the service is told; the exit code."""
     program = next(program for program in PROGRAMS if program.name == service)
     clusters = {name: record.cluster(name, state) for name in record.postgres}
-    doors = {**dict.fromkeys(record.postgres, Doors(0, 0)), service: Doors(0, 0), **record.services}
+    doors = {program.name: Doors(0, 0) for program in PROGRAMS} | record.services
     around = Surroundings(state, record.bootstrap, clusters, doors, Issuer(state), record.stepped)
-    told = Service(program, around).environment() | {
-        "AID_KAFKA__INSTANCE_ID": f"{service}-tool-{os.getpid()}"
-    }
+    told = Service(program, around).environment()
     command = [sys.executable, "-m", program.module, *arguments]
     return subprocess.run(command, env={**os.environ, **told}, check=False).returncode
+
+
+def audit(state: State, record: Record) -> int:
+    """Compare what each service said with what its readers have taken in; 1 if they differ for good."""
+    clusters = [record.cluster(name, state) for name in record.postgres]
+    doors = [
+        f"{cluster.service}={cluster.dsn(cluster.service)}={cluster.password_file(cluster.service)}"
+        for cluster in clusters
+    ]
+    command = [sys.executable, "-m", "services.chassis.audit", "--topics", str(TOPICS), *doors]
+    return subprocess.run(command, cwd=PROJECT, check=False).returncode
 
 
 def stop(state: State) -> bool:

@@ -8,7 +8,6 @@ ends after the table. The exit code is 0 only if every step was shown.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -97,8 +96,7 @@ def _table(stage: Stage, console: Console) -> None:
         table.add_column(heading, overflow="fold", justify="right" if heading == "seconds" else "left")
     for step in stage.steps:
         table.add_row(step.name, step.title, step.who, step.evidence, f"{step.seconds:.2f}")
-    wide = console.width if console.is_terminal else int(os.environ.get("COLUMNS", WIDTH))
-    console.print(table, width=wide)
+    console.print(table, width=console.width if console.is_terminal else WIDTH)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ class Progress:
             self._out.flush()
         except BrokenPipeError:
             self._listening = False
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())  # nothing may be left to flush there
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), self._out.fileno()
+            )  # nothing may be left to flush there
             if not self._ready:
                 self._abandoned()

@@ -87,6 +87,7 @@ class Service:
         told = {
             "PYTHONPATH": f"{PROJECT}:{PROJECT / '.gen'}",
             "PYTHONUNBUFFERED": "1",
+            "AID_STATE": str(around.state.folder),
             "AID_NAME": name,
             "AID_KAFKA__BOOTSTRAP": around.bootstrap,
             "AID_KAFKA__INSTANCE_ID": f"{name}-1",
