@@ -22,7 +22,7 @@ class MatchingTerms(BaseModel):
     """What the region decided. Times are domain time.
 
     `time_zone`: where the region's nights begin and end. `hold_tonight_s`, `hold_otherwise_s`: how long a
-    place is held for an answer. `arrival_grace_s`: how long past its first midnight an accepted place is kept.
+    place is held for an answer. `arrival_grace_s`: how long past its first midnight an accepted one is kept.
     `leave_at`: when a stay ends on the day after its last night. `rest_after_silence_s`: how long a household
     that let a hold run out is proposed nothing, unless it asks. `goods_round_s`: how often goods are shared
     out, at whole multiples since 1970. `households_behind_a_line`: fewer, and a shortfall is not told.

@@ -23,8 +23,8 @@ async def expire_holds(work: MatchingWork, referral_ids: Collection[ReferralId])
 
 
 def _expire(work: MatchingWork, held: Referral) -> None:
-    """A household whose provider was silent is sought another place at once, without that one. One that did not
-    answer itself, or did not come, rests: otherwise its silence would block one place after another.
+    """A household whose provider was silent is sought another place at once, without that one. One that did
+    not answer itself, or did not come, rests: otherwise its silence would block one place after another.
     """
     work.concern(held.case_id)
     let_go(work, held, held.expired(work.now))
