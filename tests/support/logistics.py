@@ -150,7 +150,7 @@ class World:
         label: str,
         counted: int,
         damaged: int = 0,
-        screening: pb.Screening = pb.SCREENING_CLEAN,
+        screening: pb.Screening.ValueType = pb.SCREENING_CLEAN,
         who: Principal = CREW,
     ) -> str:
         request = pb.ReceiveBoxRequest(label=label, counted=counted, damaged=damaged, screening=screening)
