@@ -96,9 +96,9 @@ def test_a_household_is_counted_where_its_kind_belongs(export: ExportBuilder, tm
 
 def test_and_elsewhere_in_the_project_when_there_is_no_room(export: ExportBuilder, tmp_path: Path) -> None:
     export.set("Inventory.csv", 2, "BedInventory", "1")
-    export.person(1, "early", EntryDate="2026-09-02")
-    export.person(2, "earlier", EntryDate="2026-09-01")
-    assert placements(export, tmp_path) == {"early": ("I2", 1, 0), "earlier": ("I1", 1, 0)}
+    export.person(1, "a", EntryDate="2026-09-02")
+    export.person(2, "b", EntryDate="2026-09-01")
+    assert placements(export, tmp_path) == {"a": ("I2", 1, 0), "b": ("I1", 1, 0)}
 
 
 def test_whoever_finds_no_room_is_counted_above_it(export: ExportBuilder, tmp_path: Path) -> None:

@@ -39,6 +39,22 @@ def test_a_wrong_header(tmp_path: Path, file: str) -> None:
     assert "Wrong" not in found.message  # it might be a person's name
 
 
+@pytest.mark.parametrize(
+    ("file", "column"), [("Export.csv", "ImplementationID"), ("Enrollment.csv", "MentalHealthConsultation")]
+)
+def test_a_published_column_must_be_there_also_when_nothing_reads_it(
+    tmp_path: Path, file: str, column: str
+) -> None:
+    export = ExportBuilder()
+    place = export.headers[file].index(column)
+    export.headers[file] = export.headers[file][:place] + export.headers[file][place + 1 :]
+    for row in export.rows[file]:
+        del row[place]
+    found = fault(export.folder(tmp_path))
+    assert found.reason == "wrong-header"
+    assert column in found.message
+
+
 def test_a_file_without_a_header(tmp_path: Path) -> None:
     export = ExportBuilder()
     export.client("C1", FirstName="Marisol")
