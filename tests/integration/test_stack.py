@@ -287,17 +287,18 @@ def environment_for_everybody(elsewhere: Path) -> Path:
     return elsewhere / ".venv" / "bin" / "python"
 
 
-@pytest.mark.parametrize("user", ["same", "nobody"])
-def test_any_folder_any_user(elsewhere: Path, user: str) -> None:
-    """In a path with spaces, as the user of the tests and as an unprivileged one."""
+@pytest.mark.parametrize("place", ["ours", "nobody's", "hidden"])
+def test_any_folder_any_user(elsewhere: Path, place: str) -> None:
+    """In a path with spaces: as the user of the tests, as an unprivileged one, and where only we can go."""
     python = environment_for_everybody(elsewhere)
     cached = elsewhere / "cache"
     shutil.copytree(cache() / "kafka", cached / "kafka", copy_function=_link_or_copy)
     identity: dict[str, Any] = {}
-    if user == "nobody" and (nobody := unprivileged()) is not None:
+    if place == "nobody's" and (nobody := unprivileged()) is not None:
         identity = {"user": nobody.uid, "group": nobody.gid, "extra_groups": []}
         for path in (elsewhere, cached, cached / "kafka"):
             os.chown(path, nobody.uid, nobody.gid)
+    elsewhere.parent.chmod(0o700 if place == "hidden" else 0o711)
 
     def stack(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -309,14 +310,19 @@ def test_any_folder_any_user(elsewhere: Path, user: str) -> None:
     try:
         up = stack("up", *BASE)
         assert up.returncode == 0, up.stdout + up.stderr
-        processes = family(Record.read(State(elsewhere / ".state")))
+        processes = family(Record.read(State((elsewhere / ".state").resolve())))
+        assert (elsewhere / ".state").is_symlink() == (place == "hidden" and unprivileged() is not None)
         owners = {process.username() for process in processes}
         assert "nobody" in owners or unprivileged() is None
-        assert "root" not in owners or user == "same"
+        assert "root" not in owners or place != "nobody's"
     finally:
         down = stack("down")
+        forgotten = stack("clean-data")
     assert down.stdout == "the stack is down\n"
     assert all_gone(processes)
+    assert forgotten.returncode == 0, forgotten.stderr
+    assert not (elsewhere / ".state").exists()
+    assert not (elsewhere / ".state").is_symlink()
 
 
 def _link_or_copy(source: str, target: str) -> str:
