@@ -28,7 +28,7 @@ class Account:
 
     offers: Counter[str] = field(default_factory=Counter)
     households: Counter[str] = field(default_factory=Counter)
-    persons: Counter[str] = field(default_factory=Counter)
+    members: Counter[str] = field(default_factory=Counter)
     occupancies: Counter[str] = field(default_factory=Counter)
     above_capacity: int = 0
     refusals: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Account:
 
     def household(self, household: Household, result: intake.ImportedHouseholdResult) -> None:
         self.took("household number", self.households, result.outcome, result.reason, f"{household.number:,}")
-        self.persons[result.outcome] += len(household.persons)
+        self.members[result.outcome] += len(household.persons)
 
     @property
     def changed(self) -> int:
@@ -57,7 +57,7 @@ def show(console: Console, reading: Reading, account: Account) -> None:
     for name, counter in (
         ("offers", account.offers),
         ("households", account.households),
-        ("persons", account.persons),
+        ("their members", account.members),
         ("places taken", account.occupancies),
     ):
         table.add_row(

@@ -21,6 +21,7 @@ class Shown:
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._ended: set[TaskID] = set()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -40,5 +41,6 @@ class Shown:
         if task is None:
             task = self._tasks[step] = self._progress.add_task(step, total=of)
         self._progress.update(task, completed=done, total=of)
-        if done == of and not self._console.is_terminal:
+        if done == of and task not in self._ended and not self._console.is_terminal:
+            self._ended.add(task)
             self._console.print(f"{step}: {of:,}", highlight=False, markup=False, soft_wrap=True)
