@@ -148,6 +148,8 @@ class Project:
     source_key: SourceKey
     source_id: str
     name: str
+    organisation_key: SourceKey
+    """Two organisations may have one name."""
     organisation_name: str
     project_type: ProjectType
     residential: bool

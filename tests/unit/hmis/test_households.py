@@ -320,6 +320,16 @@ def test_not_knowing_is_not_no(
     assert only(export, tmp_path).persons[0].veteran is veteran
 
 
+def test_organisations_of_one_name_are_told_apart(export: ExportBuilder, tmp_path: Path) -> None:
+    export.add(
+        "Organization.csv", OrganizationID="O2", OrganizationName="Lighthouse", VictimServiceProvider="0"
+    )
+    export.project("P2", "0", "O2")
+    first, second = read_export(export.folder(tmp_path)).projects
+    assert first.organisation_name == second.organisation_name
+    assert first.organisation_key != second.organisation_key
+
+
 def test_oddities_are_noted_and_refuse_nothing(export: ExportBuilder, tmp_path: Path) -> None:
     export.person(1, "H1")
     export.person(2, "H1")

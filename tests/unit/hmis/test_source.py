@@ -109,7 +109,7 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
         archive.open("Client.csv", "w") as client,
     ):
-        for _ in range(200):
+        for _ in range(40):
             client.write(b"a," * (1 << 19))
     assert path.stat().st_size < 1 << 20
     tracemalloc.start()

@@ -15,6 +15,7 @@ def project_of(record: ProjectRecord, keys: Keys) -> Project:
         source_key=keys.project(record.id),
         source_id=record.id,
         name=record.name,
+        organisation_key=keys.organisation(record.organisation_id),
         organisation_name=record.organisation_name,
         project_type=record.project_type,
         residential=record.residential,

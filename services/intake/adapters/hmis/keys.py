@@ -11,6 +11,9 @@ class Keys:
 
     source_id: str
 
+    def organisation(self, source_id: str) -> SourceKey:
+        return self._key(f"organisation:{source_id}")
+
     def project(self, source_id: str) -> SourceKey:
         return self._key(f"project:{source_id}")
 

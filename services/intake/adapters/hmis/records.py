@@ -21,6 +21,7 @@ from .versions import Version
 
 @dataclass(frozen=True, slots=True)
 class OrganizationRecord:
+    id: str
     name: str
     victim_service_provider: bool
 
@@ -29,6 +30,7 @@ class OrganizationRecord:
 class ProjectRecord:
     id: str
     name: str
+    organisation_id: str
     organisation_name: str
     project_type: ProjectType
     residential: bool
@@ -128,7 +130,7 @@ class Reader:
         marked = row.code("VictimServiceProvider", codes.YES_NO)
         if marked is None:
             self._tally.note("victim-service-provider-blank")
-        return OrganizationRecord(row.text("OrganizationName"), marked == 1)
+        return OrganizationRecord(row.id("OrganizationID"), row.text("OrganizationName"), marked == 1)
 
     def project(self, row: Row, organisation: OrganizationRecord) -> ProjectRecord:
         project_type = self._project_type(row)
@@ -137,6 +139,7 @@ class Reader:
         return ProjectRecord(
             id=row.id("ProjectID"),
             name=row.text("ProjectName"),
+            organisation_id=organisation.id,
             organisation_name=organisation.name,
             project_type=project_type,
             residential=project_type.residential
