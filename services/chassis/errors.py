@@ -109,8 +109,3 @@ def of(exception: BaseException) -> AidError | None:
         message if isinstance(message, str) else str(exception),
         **{str(k): str(v) for k, v in details.items()} if isinstance(details, dict) else {},
     )
-
-
-def shown(exception: BaseException) -> AidError:
-    """Like `of`, but a foreign exception becomes `internal`, without a word of its text."""
-    return of(exception) or internal()

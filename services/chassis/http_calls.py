@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from services.chassis import errors, logs, problems, streams, tracing, transcode
+from services.chassis import errors, faults, logs, problems, streams, tracing, transcode
 from services.chassis.binding import Method
 from services.chassis.call import UNLIMITED, Call, Route
 from services.chassis.clock import wall
@@ -86,7 +86,7 @@ class Endpoint:
         metrics: Metrics,
         inside: Inside,
     ) -> None:
-        self.path = route.path
+        self.path = transcode.path_pattern(route.path)
         self.verb = route.verb
         self._label = f"{route.verb} {route.path}"
         self._method = method
@@ -132,7 +132,7 @@ class Endpoint:
                 return problems.answer(
                     errors.deadline("deadline-passed", "The answer was not ready in time.")
                 )
-            return problems.answer(self._shown(error))
+            return problems.answer(faults.shown(error, self._method.name))
 
     async def _call(self, request: Request) -> Call:
         headers = request.headers
@@ -175,14 +175,7 @@ class Endpoint:
                 async for answer in answers:
                     yield form.silence if answer is None else form.answer(answer)
             except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a problem
-                yield form.problem(self._shown(error))
-
-    def _shown(self, error: Exception) -> AidError:
-        shown = errors.of(error)
-        if shown is None:
-            _log.error("call-failed", error=error, method=self._method.name)
-            shown = errors.internal()
-        return shown
+                yield form.problem(faults.shown(error, self._method.name))
 
     def _observe(self, response: Response, began: float) -> None:
         seconds = time.perf_counter() - began

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import OrderedDict
 from pathlib import Path
@@ -12,7 +11,7 @@ import httpx
 import jwt
 from pydantic import BaseModel
 
-from services.chassis import errors
+from services.chassis import errors, logs
 from services.chassis.call import PUBLIC, Principal, Rule
 
 # Asymmetric only: with a shared secret whoever can check a token can also make one.
@@ -21,6 +20,9 @@ _CACHED_TOKENS = 4096
 _LONGEST_TOKEN = 8192
 _KEYS_LOOKED_AT_EVERY_S = 1.0
 _KEYS_FETCHED_AT_MOST_EVERY_S = 30.0
+_KEYS_GOOD_FOR_S = 300.0
+
+_log = logs.logger("identity")
 
 
 class IdentitySettings(BaseModel):
@@ -41,11 +43,13 @@ class Identity:
         if (settings.jwks_file is None) == (settings.jwks_url is None):
             raise ValueError("identity needs the issuer's keys from exactly one of jwks_file and jwks_url")
         self._settings = settings
+        self._document: bytes | None = None
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._verified: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
         self._file_state: tuple[int, int] | None = None
         self._looked_at = float("-inf")
         self._fetching = asyncio.Lock()
+        self._look_at_the_file()  # a service that can let nobody in does not start
 
     async def admit(self, authorization: str | None, rule: Rule) -> Principal:
         """The caller behind an `authorization` header, if this rule lets them in."""
@@ -61,9 +65,12 @@ class Identity:
         return principal
 
     async def principal(self, token: str) -> Principal:
-        """Like `verify`, but asks the issuer for its keys when the token names one that is not known."""
-        if self._settings.jwks_url is not None and token not in self._verified:
-            await self._fetch_when_unknown(token)
+        """Like `verify`, but asks the issuer for its keys when a token names an unknown one or they are old."""
+        if self._settings.jwks_url is not None:
+            age = time.monotonic() - self._looked_at
+            unknown = token not in self._verified and _key_id(token) not in self._keys
+            if age > (_KEYS_FETCHED_AT_MOST_EVERY_S if unknown else _KEYS_GOOD_FOR_S):
+                await self._fetch(self._settings.jwks_url, age)
         return self.verify(token)
 
     def verify(self, token: str) -> Principal:
@@ -105,30 +112,40 @@ class Identity:
         path = self._settings.jwks_file
         if path is None or time.monotonic() - self._looked_at < _KEYS_LOOKED_AT_EVERY_S:
             return
-        state = _state(path)
-        if state != self._file_state:
-            self._accept(path.read_bytes())
-            self._file_state = state
+        try:
+            state = _state(path)
+            if state != self._file_state:
+                self._accept(path.read_bytes())
+                self._file_state = state
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            if not self._keys:
+                raise
+            _log.warning("keys-unreadable", error=error)  # the last ones that could be read still hold
         self._looked_at = time.monotonic()
 
-    async def _fetch_when_unknown(self, token: str) -> None:
+    async def _fetch(self, url: str, age: float) -> None:
+        """Once for all who wait. While the issuer is away, the keys we have still hold."""
         async with self._fetching:
-            fetched_lately = time.monotonic() - self._looked_at < _KEYS_FETCHED_AT_MOST_EVERY_S
-            if _key_id(token) in self._keys or fetched_lately:
-                return
+            if time.monotonic() - self._looked_at < age:
+                return  # another call fetched them while this one waited
             try:
                 async with httpx.AsyncClient(timeout=5.0) as client:
-                    response = await client.get(str(self._settings.jwks_url))
+                    response = await client.get(url)
                     response.raise_for_status()
-            except httpx.HTTPError as error:
-                raise errors.unavailable("issuer-unreachable", "The issuer's keys cannot be read.") from error
+                self._accept(response.content)
+            except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
+                if not self._keys:
+                    raise errors.unavailable("issuer-away", "The issuer's keys cannot be read.") from error
+                _log.warning("keys-unreadable", error=error)
             self._looked_at = time.monotonic()
-            self._accept(response.content)
 
     def _accept(self, document: bytes) -> None:
-        """These are the keys now. Tokens believed under the old ones must prove themselves again."""
-        keys = jwt.PyJWKSet.from_dict(json.loads(document)).keys  # leaves out kinds of key it does not know
+        """These are the keys now. Tokens believed under others must prove themselves again."""
+        if document == self._document:
+            return
+        keys = jwt.PyJWKSet.from_json(document.decode()).keys  # leaves out kinds of key it does not know
         self._keys = {key.key_id: key for key in keys if key.key_type != "oct"}
+        self._document = document
         self._verified.clear()
 
 

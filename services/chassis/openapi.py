@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -81,13 +82,16 @@ class _Writer:
 
     def __init__(self, comments: Comments) -> None:
         self._comments = comments
+        self._routes: Counter[str] = Counter()
         self.schemas: dict[str, Json] = {}
 
     def operation(self, route: Route, method: Method) -> Json:
         descriptor = method.descriptor
         in_path = path_fields(route.path)
+        self._routes[method.name] += 1
+        nth = self._routes[method.name]
         operation: Json = {
-            "operationId": descriptor.name,
+            "operationId": descriptor.name if nth == 1 else f"{descriptor.name}_{nth}",
             "tags": [descriptor.containing_service.name],
             "description": self._comments.of(descriptor.full_name),
             "parameters": [*self._parameters(route, descriptor.input_type, in_path), *_headers(method)],

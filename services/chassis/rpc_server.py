@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from pydantic import BaseModel
 
-from services.chassis import errors, logs, status, streams, tracing
+from services.chassis import errors, faults, logs, status, streams, tracing
 from services.chassis.binding import Method, bind
 from services.chassis.call import UNLIMITED, Call, Service
 from services.chassis.clock import wall
@@ -57,6 +57,9 @@ class RpcServer:
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.so_reuseport", 0),
+                # Callers ping while a stream is quiet; by default that is taken for an attack after two pings.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ],
         )
         for service in services:
@@ -80,7 +83,8 @@ class RpcServer:
         _log.info("serving", port=self.port)
 
     async def watch(self) -> None:
-        await self._server.wait_for_termination()
+        # Shielded: whoever cancels this wait cancels the future that `stop` waits for, too.
+        await asyncio.shield(self._server.wait_for_termination())
 
     async def unready(self) -> None:
         """Callers that watch health go elsewhere; streams are told to come back."""
@@ -111,7 +115,7 @@ class RpcServer:
                 code = "CANCELLED"
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a status
-                wire = self._wire(error, method)
+                wire = status.to_wire(faults.shown(error, method.name))
                 code = wire.code.name
                 return await context.abort(*wire)
             finally:
@@ -134,7 +138,7 @@ class RpcServer:
                             if answer is not None:
                                 yield answer.SerializeToString()
                 except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a status
-                    await context.abort(*self._wire(error, method))
+                    await context.abort(*status.to_wire(faults.shown(error, method.name)))
                 finally:
                     self._inside -= 1
 
@@ -160,13 +164,6 @@ class RpcServer:
         tracing.enter(span)
         deadline = UNLIMITED if left is None else wall() + timedelta(seconds=left)
         return Call(principal, deadline, span, method.name, key)
-
-    def _wire(self, error: Exception, method: Method) -> status.Wire:
-        shown = errors.of(error)
-        if shown is None:
-            _log.error("call-failed", error=error, method=method.name)
-            shown = errors.internal()
-        return status.to_wire(shown)
 
 
 class _Took:

@@ -28,6 +28,11 @@ def path_fields(path: str) -> list[str]:
     return _NAMES.findall(path)
 
 
+def path_pattern(path: str) -> str:
+    """The path as the router takes it: its names have no dots. No field of a contract has `__` in its name."""
+    return _NAMES.sub(lambda name: name[0].replace(".", "__"), path)
+
+
 class Transcoder:
     """One route: what makes its request message."""
 
@@ -43,7 +48,7 @@ class Transcoder:
     ) -> Message:
         tree = _object(body) if body else {}
         for name, text in path.items():
-            _place(tree, self._descriptor, name, text)
+            _place(tree, self._descriptor, name.replace("__", "."), text)
         for name, text in query:
             if self.takes_body:
                 raise errors.invalid("query-not-allowed", "This call takes its fields from the body.")

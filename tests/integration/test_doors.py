@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
 
+from services.chassis import identity as identity_module
 from services.chassis import status, tracing
 from services.chassis.call import Call, Principal, Route, Service, anyone
 from services.chassis.clock import wall
@@ -27,6 +34,7 @@ from services.chassis.health import Liveness, Progress, Readiness
 from services.chassis.http import HttpServer, MetricsSettings
 from services.chassis.http_calls import HttpSettings
 from services.chassis.identity import Identity, ServiceToken
+from services.chassis.lifecycle import run
 from services.chassis.metrics import Metrics
 from services.chassis.rpc_client import RpcClient
 from services.chassis.rpc_server import RpcServer, RpcSettings
@@ -407,6 +415,11 @@ async def test_a_get_takes_fields_of_every_kind_from_path_and_query(house: House
     assert reason(posted) == "query-not-allowed"
 
 
+async def test_a_path_reaches_into_messages(house: House) -> None:
+    answer = (await house.web.get("/v1/words/deep/places?placeId=p1")).json()
+    assert (answer["inner"]["word"], answer["placeId"]) == ("deep", "p1")
+
+
 async def test_answers_show_every_field_and_are_kept_by_no_cache(house: House) -> None:
     body = {"words": "ä", "times": "9007199254740993", "place_id": "p"}
     response = await house.web.post("/v1/places/p:echo", json=body, headers=house.bearer("outreach"))
@@ -430,6 +443,9 @@ async def test_the_document_describes_every_route_in_the_contracts_words(house: 
     look = document["paths"]["/v1/places/{place_id}"]["get"]
     assert [each["name"] for each in look["parameters"]] == ["place_id", "free", "tags", "limit", "volume"]
     assert look["security"] == [{}, {"token": []}]
+    again = document["paths"]["/v1/words/{inner.word}/places"]["get"]
+    assert (look["operationId"], again["operationId"]) == ("Look", "Look_2")
+    assert again["parameters"][0]["name"] == "inner.word"
     volume = document["components"]["schemas"]["doors.v1.Volume"]
     assert "`VOLUME_LOW`: Quietly." in volume["description"]
     for path, verbs in document["paths"].items():
@@ -703,6 +719,94 @@ async def test_an_http_stream_ends_with_a_word_when_the_door_closes(house: House
         await house.http.unready()
         last = [line async for line in response.aiter_lines() if line][-1]
     assert json.loads(last)["error"]["reason"] == "shutting-down"
+
+
+async def test_both_doors_run_and_let_go_as_parts_of_a_service(contract: ModuleType, tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path)
+    identity, metrics, readiness = Identity(issuer.settings), Metrics(), Readiness()
+    implementation = Doors(contract)
+    services = [doors.service(implementation)]
+    http = HttpServer(HttpSettings(), services, identity, metrics, readiness)
+    rpc = RpcServer(RpcSettings(), services, identity, metrics)
+    up = asyncio.Event()
+
+    class Last:
+        name = "last"
+
+        async def start(self) -> None:
+            up.set()
+
+        async def watch(self) -> None:
+            await asyncio.Event().wait()
+
+        async def drain(self) -> None:
+            assert readiness.draining
+
+    def die() -> NoReturn:
+        raise AssertionError("the service died")
+
+    running = asyncio.create_task(run(http, rpc, Last(), grace=timedelta(seconds=10), die=die))
+    await up.wait()
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{http.port}") as web,
+        RpcClient(f"127.0.0.1:{rpc.port}", SERVICE) as client,
+    ):
+        assert (await web.get("/v1/places/p1")).status_code == 200
+        request = contract.LookRequest(place_id="p1")
+        assert (await client.call("Look", request, contract.LookResponse, timeout=5)).place_id == "p1"
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(running, 10)
+        with pytest.raises(httpx.ConnectError):
+            await web.get("/livez")
+
+
+@pytest.mark.parametrize("door", ["http", "rpc"])
+async def test_a_taken_port_is_an_error_at_start(house: House, door: str) -> None:
+    identity, metrics = Identity(house.issuer.settings), Metrics()
+    if door == "http":
+        settings = HttpSettings(port=house.http.port)
+        with pytest.raises(OSError, match="in use"):
+            await HttpServer(settings, [], identity, metrics, Readiness()).start()
+    else:
+        with pytest.raises(RuntimeError):
+            await RpcServer(RpcSettings(port=house.rpc.port), [], identity, metrics).start()
+
+
+async def test_keys_from_an_address_are_fetched_when_a_token_names_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer, asked = Issuer(tmp_path), 0
+
+    async def keys(request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        return Response(issuer.file.read_bytes())
+
+    pages = [StarletteRoute("/jwks.json", keys)]
+    server = HttpServer(HttpSettings(), [], Identity(issuer.settings), Metrics(), Readiness(), pages=pages)
+    await server.start()
+    address = f"http://127.0.0.1:{server.port}/jwks.json"
+    identity = Identity(issuer.settings.model_copy(update={"jwks_file": None, "jwks_url": address}))
+    together = await asyncio.gather(*(identity.principal(issuer.token(f"w{n}")) for n in range(5)))
+    assert [each.subject for each in together] == ["w0", "w1", "w2", "w3", "w4"]
+    assert asked == 1
+
+    issuer.key, issuer.key_id = Ed25519PrivateKey.generate(), "two"
+    issuer.publish()
+    with pytest.raises(AidError) as caught:
+        await identity.principal(issuer.token())  # asked a moment ago: strangers cannot make us ask again
+    assert (caught.value.reason, asked) == ("token-unknown-key", 1)
+    monkeypatch.setattr(identity_module, "_KEYS_FETCHED_AT_MOST_EVERY_S", 0.0)
+    assert (await identity.principal(issuer.token())).subject == "ana"
+    assert asked == 2
+
+    await server.drain()
+    monkeypatch.setattr(identity_module, "_KEYS_GOOD_FOR_S", 0.0)
+    assert (await identity.principal(issuer.token("bea"))).subject == "bea"  # the issuer is away
+    never_asked = Identity(issuer.settings.model_copy(update={"jwks_file": None, "jwks_url": address}))
+    with pytest.raises(AidError) as caught:
+        await never_asked.principal(issuer.token())
+    assert caught.value.kind is Kind.UNAVAILABLE
 
 
 # What shows at start, not at a call

@@ -241,6 +241,7 @@ def service(implementation: Doors) -> Service:
         routes=[
             Route("POST", "/v1/places/{place_id}:echo", "Echo"),
             Route("GET", "/v1/places/{place_id}", "Look"),
+            Route("GET", "/v1/words/{inner.word}/places", "Look"),
             Route("GET", "/v1/numbers", "Follow"),
             Route("POST", "/v1/failures", "Fail"),
             Route("POST", "/v1/forgotten", "Forget"),

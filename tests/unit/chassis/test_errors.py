@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncpg
 import grpc
 import grpc.aio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis import errors, problems, status
+from services.chassis import errors, faults, problems, status
 from services.chassis.errors import HTTP_STATUS, AidError, Kind
 
 
@@ -30,12 +31,38 @@ def test_a_domains_exception_is_recognised_by_its_attributes() -> None:
     assert (error.kind, error.reason, error.message) == (Kind.REFUSED, "place-taken", "Somebody was faster.")
 
 
-@pytest.mark.parametrize("foreign", [ValueError("MARKER"), OSError(2, "MARKER"), KeyError("MARKER")])
+@pytest.mark.parametrize("foreign", [ValueError("MARKER"), RuntimeError("MARKER"), KeyError("MARKER")])
 def test_a_foreign_exception_is_internal_and_keeps_its_words_to_itself(foreign: Exception) -> None:
     assert errors.of(foreign) is None
-    shown = errors.shown(foreign)
+    shown = faults.shown(foreign, "m")
     assert (shown.kind, shown.reason) == (Kind.INTERNAL, "internal")
     assert "MARKER" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        ConnectionRefusedError("MARKER"),
+        TimeoutError("MARKER"),
+        asyncpg.InterfaceError("MARKER"),
+        asyncpg.CannotConnectNowError("MARKER"),
+        asyncpg.ConnectionDoesNotExistError("MARKER"),
+        asyncpg.TooManyConnectionsError("MARKER"),
+        asyncpg.AdminShutdownError("MARKER"),
+        asyncpg.DeadlockDetectedError("MARKER"),
+    ],
+)
+def test_a_fault_of_the_circumstances_asks_the_caller_to_try_again(passing: Exception) -> None:
+    shown = faults.shown(passing, "m")
+    assert (shown.kind, shown.reason) == (Kind.UNAVAILABLE, "resource-unavailable")
+    assert "MARKER" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    "ours", [asyncpg.UniqueViolationError("MARKER"), asyncpg.UndefinedTableError("MARKER")]
+)
+def test_a_fault_of_the_statement_is_ours(ours: Exception) -> None:
+    assert faults.shown(ours, "m").kind is Kind.INTERNAL
 
 
 def test_an_attribute_named_kind_is_not_enough() -> None:

@@ -119,6 +119,21 @@ def test_when_the_issuers_keys_change_old_tokens_must_prove_themselves_again(
     assert identity.verify(issuer.token()).subject == "ana"
 
 
+@pytest.mark.parametrize("document", ["", "{", "{}", '{"keys": []}'])
+def test_keys_that_cannot_be_read_leave_the_last_ones_standing_and_stop_a_start(
+    identity: Identity, issuer: Issuer, document: str
+) -> None:
+    identity.verify(issuer.token())
+    issuer.file.write_text(document)
+    assert identity.verify(issuer.token("bea")).subject == "bea"
+    with pytest.raises((ValueError, jwt.PyJWTError)):
+        Identity(issuer.settings)
+    issuer.file.unlink()
+    assert identity.verify(issuer.token("cee")).subject == "cee"
+    with pytest.raises(FileNotFoundError):
+        Identity(issuer.settings)
+
+
 def test_only_so_many_tokens_are_remembered(
     identity: Identity, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
