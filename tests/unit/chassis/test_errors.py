@@ -6,7 +6,7 @@ import asyncpg
 import grpc
 import grpc.aio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.chassis import errors, faults, problems, status
@@ -76,6 +76,7 @@ def test_an_attribute_named_kind_is_not_enough() -> None:
 words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40)
 
 
+@settings(max_examples=30)
 @given(
     kind=st.sampled_from(Kind),
     reason=st.from_regex(r"[a-z]+(-[a-z]+)*", fullmatch=True),
