@@ -12,12 +12,10 @@ from enum import Enum, IntEnum
 from typing import NewType
 
 SourceKey = NewType("SourceKey", str)
-"""Names one record of one source for ever, across its exports: importing it again finds what is already
-there."""
+"""Names one record of one source across its exports: importing it again finds what is there."""
 
 LivingSituation = NewType("LivingSituation", int)
-"""A HUD code of lists 3.917, 4.12 or 3.12: 100s homeless, 200s institutional, 300s temporary, 400s
-permanent."""
+"""HUD lists 3.917, 4.12 and 3.12: 100s homeless, 200s institutional, 300s temporary, 400s permanent."""
 
 Progress = Callable[[str, int, int], None]
 """Told `(file, bytes done, bytes in all)` while a file is read, and once with both equal at its end."""
@@ -52,8 +50,7 @@ class ProjectType(IntEnum):
 
     @property
     def permanent(self) -> bool:
-        """True where a household may be enrolled for weeks before it gets the key: only a move-in date says
-        it sleeps there."""
+        """True where households enrol before they get a key: only a move-in date says they sleep there."""
         return self in _PERMANENT
 
     @property
@@ -137,8 +134,7 @@ class Export:
     as_of: date
     csv_version: str
     digest: str
-    """SHA-256 over the bytes of the files read: the same digest means the same export, so a resumed import
-    may skip."""
+    """SHA-256 over the files read: the same digest is the same export, whose numbers may be resumed at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +174,7 @@ class Offer:
     ends: date | None
     valid: bool
     why_not: str | None
-    """A stable slug when not valid: one of `not-started`, `ended`, `project-not-open-yet`, `project-closed`,
-    `not-residential`, `no-beds`."""
+    """A slug: not-started, ended, project-not-open-yet, project-closed, not-residential or no-beds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +236,7 @@ class Placement:
     entered: date
     moved_in: date | None
     awaiting_move_in: bool
-    """Enrolled in permanent housing without a move-in date by `Export.as_of`: the unit is promised, not yet
-    slept in."""
+    """In permanent housing without a move-in date by `Export.as_of`: promised, not yet slept in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +271,7 @@ class Household:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One line that was not taken. `reason` is a stable slug; `message` carries no value of a personal
-    field."""
+    """One line that was not taken. `reason` is a stable slug; `message` shows no personal field."""
 
     file: str
     line: int
@@ -288,8 +281,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class FileCount:
-    """`read == accepted + refused + deleted`. A file that is only `checked` gives nothing to the network
-    yet."""
+    """`read == accepted + refused + deleted`. Nothing of a file that is not `taken` is imported yet."""
 
     file: str
     taken: bool

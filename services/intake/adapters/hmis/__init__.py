@@ -1,18 +1,19 @@
-"""Read a HMIS CSV export (HUD, FY2026; older codes are translated) from a folder or a zip. No network, no
-database.
+"""Read a HMIS CSV export from a folder or a zip, without network and without a database.
 
-    reading = read_export(path, progress)       # StructuralFault: the export cannot be trusted, write nothing
-    reading.export                              # source, id, as_of (its ExportEndDate), version, digest
-    reading.projects                            # without those of victim service providers
-    reading.offers                              # one per accepted Inventory row; .valid, .why_not
-    reading.report                              # counts per file, every refused line, translations, notes
-    for household in reading.households():      # each whole and acceptable; households(after=n) goes on after
-    number n household.lodging                       # Placement | LodgingNeed | None for line in
-    sentences(reading.report): ...  # the report as text
+    reading = read_export(path, progress)  # StructuralFault: the export cannot be trusted, write nothing
+    reading.export                         # source, id, as_of (its ExportEndDate), version, digest
+    reading.projects                       # without those of victim service providers
+    reading.offers                         # one per accepted Inventory row; .valid, .why_not
+    reading.report                         # counts per file, every refused line, translations, notes
+    sentences(reading.report)              # the same as lines of text
+    for household in reading.households(): # each whole and acceptable
+        household.lodging                  # Placement | LodgingNeed | None
+    reading.households(after=n)            # goes on after household number n
 
-All files are read before `read_export` returns, each once; households are then built one at a time. The same
-export gives the same keys, numbers and placements, whatever the order of its rows; a later export of the same
-source gives the same keys. Values are in `services.intake.domain.hmis_import`.
+Exports of FY2022 to FY2026 are understood; older codes are translated, and the report says which. All files
+are read before `read_export` returns, each once; households are then built one at a time. The same export gives
+the same keys, numbers and placements. Another order of its rows, or a later export of the same source, gives the
+same keys. The values are those of `services.intake.domain.hmis_import`.
 """
 
 from pathlib import Path
@@ -31,6 +32,5 @@ def _silent(_file: str, _done: int, _all: int) -> None:
 
 
 def read_export(path: Path, progress: Progress = _silent, limits: Limits | None = None) -> Reading:
-    """Read the export at `path`, a folder or a zip; `progress(file, bytes done, bytes in all)` is called as
-    it goes."""
+    """Read the export at `path`; `progress(file, bytes done, bytes in all)` is called as it goes."""
     return read(path, progress, limits or Limits())

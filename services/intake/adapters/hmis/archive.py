@@ -27,8 +27,7 @@ _WIDEST_ENTRY = 1 << 10
 
 
 def check_directory(path: Path, entries: int) -> None:
-    """Raise StructuralFault when `path` is no zip, or its directory is larger than `entries` files can
-    need."""
+    """Raise StructuralFault when `path` is no zip, or lists more than `entries` files."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - _LONGEST_COMMENT - _END.size))

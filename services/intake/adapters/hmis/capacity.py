@@ -84,8 +84,7 @@ class Berth:
 
 @dataclass(slots=True)
 class Occupancy:
-    """Fills the valid offers of each project. Nobody is turned away: whoever finds no room is counted above
-    it."""
+    """Fills each project's valid offers. Nobody is turned away: who finds no room is counted above it."""
 
     free: dict[SourceKey, int]
     of_project: Mapping[str, Sequence[Offer]] = field(default_factory=dict)
@@ -99,8 +98,7 @@ class Occupancy:
         return cls({offer.source_key: offer.beds for offer in valid}, of_project)
 
     def place_all(self, guests: Iterable[Guests]) -> dict[str, Berth]:
-        """Where every household is counted. Who entered first finds room first, so the file's order does not
-        matter."""
+        """Where each is counted. Who entered first finds room first, so the order of rows does not matter."""
         in_order = sorted(guests, key=lambda guest: (guest.entered, guest.household))
         return {guest.household: self._place(guest) for guest in in_order}
 

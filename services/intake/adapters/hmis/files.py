@@ -20,8 +20,7 @@ class FileSpec:
     needed: tuple[str, ...]
     required: bool = False
     taken: bool = True
-    """False: its rows are checked (ids, links, dates, codes) and counted, but nothing of them is imported
-    yet."""
+    """False: its rows are checked (ids, links, dates, codes) and counted, and none is imported yet."""
     dates: tuple[str, ...] = ()
     """Of a file that is only checked: columns that must hold a date or nothing."""
     coded: Mapping[str, frozenset[int]] = field(default_factory=lambda: MappingProxyType({}))
@@ -139,5 +138,4 @@ CHECKED = (
     _of_enrolment("AssessmentQuestions.csv", "AssessmentQuestionID"),
     _of_enrolment("AssessmentResults.csv", "AssessmentResultID"),
 )
-"""Known files whose rows must hang together with the rest. User.csv (staff) and vendors' own files are not
-opened."""
+"""Known files whose rows must fit the rest. User.csv (staff) and vendors' own files are not opened."""

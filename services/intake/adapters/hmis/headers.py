@@ -78,5 +78,4 @@ COLUMNS = MappingProxyType(
     """),
     }
 )
-"""In their published order. A reader finds columns by name, so another order is no fault; a missing one
-is."""
+"""In their published order. Columns are found by name: another order is no fault, a missing one is."""

@@ -1,5 +1,4 @@
-"""Households as the network knows them, built from the rows of an export, with the open question of each:
-where do they sleep?"""
+"""Households as the network knows them, with the question that is open for each: where do they sleep?"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,8 +57,7 @@ class Households:
         self._survivors = {person_id for person_id, row in rows if row.survivor}
 
     def is_open(self, stay: Stay) -> bool:
-        """Begun, and no exit by the export's last day. An exit on that day ends it: they do not sleep there
-        that night."""
+        """Begun, and not over by the export's last day: who leaves on that day does not sleep there that night."""
         over = stay.exit is not None and stay.exit.exited <= self._as_of
         return stay.row.entered <= self._as_of and not over
 
@@ -76,8 +74,7 @@ class Households:
         )
 
     def type_of(self, stays: Sequence[Stay]) -> HouseholdType:
-        """By age on the export's last day; where a birth date is missing, a head's child is taken for a
-        child."""
+        """By age on the export's last day; without a birth date, the head's child counts as a child."""
         ages = {self._is_child(stay) for stay in stays}
         if ages == {True}:
             return HouseholdType.ONLY_CHILDREN
@@ -231,8 +228,7 @@ def _pregnancy(health: list[HealthRecord]) -> Pregnancy | None:
 
 
 def _sleeping(stays: Sequence[Stay], as_of: date) -> LivingSituation | None:
-    """The newest that a worker recorded by the export's end; before any, where the first of them came
-    from."""
+    """What a worker recorded last by the export's end; without it, where the first of them came from."""
     recorded = [row for stay in stays for row in stay.living if row.recorded_on <= as_of]
     if recorded:
         return max(recorded, key=lambda row: (row.recorded_on, row.line)).situation

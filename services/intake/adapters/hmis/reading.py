@@ -31,8 +31,7 @@ from .versions import Version
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An export that has been read. Everything but the households is complete; those are made while they are
-    taken."""
+    """An export that has been read: complete but for the households, which are made one at a time."""
 
     export: Export
     projects: tuple[Project, ...]

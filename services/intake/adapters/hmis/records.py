@@ -120,8 +120,7 @@ def household_of(row: Row) -> str:
 
 
 class Reader:
-    """Reads rows of one version of the standard into records, and counts each older code that it
-    translates."""
+    """Reads rows of one version of the standard, and counts each older code that it translates."""
 
     def __init__(self, version: Version, tally: Tally) -> None:
         self._version, self._tally = version, tally

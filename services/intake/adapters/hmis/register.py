@@ -11,8 +11,7 @@ Record = TypeVar("Record")
 
 
 class Register(Generic[Record]):
-    """Accepted rows by id. An id that two lines claim names nothing: both lines are refused, and all that
-    point at it."""
+    """Accepted rows by id. An id claimed twice names nothing: both lines are refused, and all that point at it."""
 
     def __init__(self, spec: FileSpec, tally: Tally) -> None:
         self.rows: dict[str, Record] = {}

@@ -1,5 +1,4 @@
-"""Where an export lies: a folder or a zip, read in place and never unpacked, with every way out of it
-closed."""
+"""Where an export lies: a folder or a zip, read in place, never unpacked, every way out of it closed."""
 
 import stat
 import zipfile
@@ -19,8 +18,7 @@ class Limits:
     """What a reader is willing to hold or unpack. Sizes are bytes."""
 
     line: int = 1 << 17
-    """Longest record; also the csv module's own limit for one field. A published row, all fields filled, is
-    far below."""
+    """Longest record; also the csv module's limit for one field. A published row is far below."""
     ratio: int = 200
     """Unpacked over packed. Exports pack 5 to 30 times; deflate ends at 1,032."""
     small: int = 16 << 20
@@ -111,8 +109,7 @@ class Zip:
         return self.entries[name].file_size
 
     def open(self, name: str) -> IO[bytes]:
-        """The stream ends at the declared size, which the bomb check has seen; a lie about it fails the
-        checksum."""
+        """It ends at the declared size, which the bomb check has seen; a lie about it fails the checksum."""
         try:
             return self.archive.open(self.entries[name])
         except zipfile.BadZipFile as damaged:
@@ -122,8 +119,7 @@ class Zip:
 
 
 def _stays_inside(entry: zipfile.ZipInfo) -> None:
-    """Nothing is ever unpacked, yet an archive that tries to climb was made to harm somebody: refuse all of
-    it."""
+    """Nothing is unpacked, yet an archive that tries to climb was made to do harm: refuse all of it."""
     # ZipInfo has already cut the name at a NUL and turned the platform's separator; look at what was written.
     written = entry.orig_filename.replace("\\", "/")
     path = PurePosixPath(written)
@@ -140,8 +136,7 @@ def _stays_inside(entry: zipfile.ZipInfo) -> None:
 
 
 def _is_no_bomb(entries: list[zipfile.ZipInfo], packed: int, limits: Limits) -> None:
-    """Judged by declared sizes before a byte is unpacked; entries that overlap betray themselves in the
-    total."""
+    """Judged by declared sizes before a byte is unpacked; overlapping entries show in their total."""
     total = sum(entry.file_size for entry in entries)
     if total > limits.unpacked or (total > limits.small and total > limits.ratio * packed):
         raise StructuralFault(

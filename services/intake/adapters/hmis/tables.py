@@ -71,8 +71,7 @@ class Tables:
         }
 
     def take(self, spec: FileSpec, rows: Iterable[Row]) -> None:
-        """Take every row of a file that the import uses. What is refused is counted, and pulls down what it
-        must."""
+        """Take a file that the import uses. What is refused is counted, and pulls down what it must."""
         take, drop = {
             files.ORGANIZATION.name: (self._organization, self.organizations.refuse),
             files.PROJECT.name: (self._project, self.projects.refuse),
