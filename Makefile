@@ -17,7 +17,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/.gen
 help: ## What can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.stamp .gen/.stamp ## The virtual environment and the generated stubs; everything else does this first
+setup: .venv/.stamp .gen/.stamp .venv/.warm ## Fetch and generate all that is needed; everything else does this first
 
 .venv/.stamp: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
@@ -27,6 +27,10 @@ setup: .venv/.stamp .gen/.stamp ## The virtual environment and the generated stu
 
 .gen/.stamp: .venv/.stamp deploy/local/stubs.py $(PROTOS)
 	@$(PY) -m deploy.local.stubs
+
+.venv/.warm: .venv/.stamp deploy/local/kafka.lock
+	@$(STACK) warm
+	@touch $@
 
 proto: .venv/.stamp ## Generate the stubs of the contracts again
 	@$(PY) -m deploy.local.stubs

