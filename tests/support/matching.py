@@ -93,7 +93,7 @@ class World:
         capacity: int,
         *,
         who: Principal = SHELTER,
-        unit: pb.Unit = pb.UNIT_BED,
+        unit: pb.Unit.ValueType = pb.UNIT_BED,
         area: str = AREA,
         name: str = "East shelter",
         max_nights: int = 0,
@@ -213,7 +213,7 @@ def facts(adults: int = 1, children: int = 0, infants: int = 0, **more: Any) -> 
 def lodging(
     nights: int = 1,
     from_date: str = TONIGHT,
-    urgency: common.Urgency = common.URGENCY_TONIGHT,
+    urgency: common.Urgency.ValueType = common.URGENCY_TONIGHT,
     need_id: str | None = None,
 ) -> common.Need:
     return common.Need(
