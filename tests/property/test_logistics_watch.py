@@ -36,7 +36,7 @@ from tests.support.logistics import OPERATOR, World, call, logistics
 from tests.support.stack import RunningStack
 
 
-class Abandoned(Exception):
+class AbandonedError(Exception):
     """A writer's transaction that does not commit."""
 
 
@@ -70,11 +70,11 @@ class Story:
         async def act(work: Work) -> None:
             await work.tell_warehouse(self.warehouse_id, events)
             if abandon:
-                raise Abandoned
+                raise AbandonedError
 
         try:
             await self.world.app.works.run(act)
-        except Abandoned:
+        except AbandonedError:
             return False
         return True
 

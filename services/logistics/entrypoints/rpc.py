@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -164,7 +164,7 @@ class LogisticsRpc:
 
     async def WatchShipments(
         self, request: pb.WatchShipmentsRequest, call: Call
-    ) -> AsyncIterator[pb.WatchShipmentsResponse]:
+    ) -> AsyncGenerator[pb.WatchShipmentsResponse]:
         warehouse_id = WarehouseId(speech.uuid(request.warehouse_id, "warehouse-id"))
         watched = watch_shipments(
             self.reads, self.bell, warehouse_id, call.principal.agency, request.resume_token
