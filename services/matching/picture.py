@@ -4,9 +4,10 @@ Derived and rebuildable, never the state of record: it may be forgotten at any t
 
 The topics of cases are read partition by partition. The table `cases` remembers each case in one record, and
 the counts of a partition follow from it. An event that comes again (Faust delivers at least once) finds itself
-in `cases`, changes nothing, and has its counts sent again. Areas run across partitions: the counts of each
-partition go, as full state, through a topic of one partition into the windowed table `hours`, with a window per
-hour of domain time. A tick, sent through that same topic once an hour, publishes what `hours` holds by then.
+in `cases` and changes nothing. Areas run across partitions: the counts of each partition go, as full state,
+through a topic of one partition into the windowed table `hours`, with a window per hour of domain time; all of
+them are sent again after a start or a rebalance, so that none can have been lost. A tick, sent through that
+same topic once an hour, publishes what `hours` holds by then.
 
 Faust makes topics of its own, all named after the group: `<group>-cells`, which leads from partitions to
 areas, and the tables' changelogs `<group>-{cases,hours,published}-changelog`. They are not in `topics.yaml`,
@@ -22,14 +23,12 @@ topics are.
 from __future__ import annotations
 
 import asyncio
-import base64
 import sys
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import faust
 from rich.console import Console
@@ -39,7 +38,7 @@ from services.chassis.clock import Clock
 from services.chassis.envelope import MalformedError
 from services.chassis.lifecycle import BrokenPartError, launch
 from services.chassis.metrics import Metrics
-from services.chassis.topics import Topics, announce
+from services.chassis.topics import Topics
 from services.matching import picture_process, picture_upkeep
 from services.matching.adapters import picture_wire
 from services.matching.picture_model import (
@@ -52,14 +51,13 @@ from services.matching.picture_model import (
     Hour,
     Source,
     Tally,
-    by_area_and_kind,
+    changed,
     hour_of,
+    parts_of,
     plus,
-    region,
-    shown_hours,
-    touched,
 )
 from services.matching.picture_process import Fail
+from services.matching.picture_publication import Publication
 from services.matching.picture_settings import PictureSettings, settings_from_environment
 
 _log = logs.logger("picture")
@@ -70,8 +68,6 @@ _CHANGELOG = {
     "retention.ms": str((KEPT_HOURS - 24) * HOUR * 1000),
     "segment.ms": str(24 * HOUR * 1000),
 }
-_META = ""  # the key in `published` that is about the publication as a whole
-_SOURCE = "picture"
 
 
 def application(settings: PictureSettings) -> faust.App:
@@ -148,7 +144,10 @@ class Counting:
         await self._around.each(stream, self._take)
 
     async def _take(self, event: Any) -> None:
-        """Remember the event, and send on the counts that it changed."""
+        """Remember the event, and send on the counts that it changed.
+
+        It is written also when it changed nothing: a table on disk may know what its changelog never got.
+        """
         message = event.message
         try:
             received = envelope.received(message)
@@ -161,7 +160,7 @@ class Counting:
         after = before.after(told)
         self._cases[received.key] = {"partition": message.partition, **after.dump()}
         self._tally.move(message.partition, before, after)
-        for cell in touched(before, after):
+        for cell in changed(before, after):
             await self._send(message.partition, cell)
         if before.is_old_news(told):
             self._metrics.consumer_duplicates_total.labels(message.topic).inc()
@@ -206,12 +205,12 @@ class Publishing:
     def __init__(self, around: Around, cells: Any) -> None:
         app, knobs = around.app, around.settings.picture
         self._around, self._metrics, self._cells = around, around.metrics, cells
-        self._topic = Topics.load(around.settings.topics.file).of(knobs.topic)
         self._picture = app.topic(knobs.topic, key_serializer="raw", value_serializer="raw")
         table: Any = app.Table("hours", default=dict, partitions=1, extra_topic_configs=_CHANGELOG)
         windows: Any = table.tumbling(timedelta(seconds=HOUR), expires=_KEPT)
         self._hours = windows.relative_to(lambda event: float(event.value["hour"]))
-        self._published = app.Table("published", partitions=1)
+        topic = Topics.load(around.settings.topics.file).of(knobs.topic)
+        self._publication = Publication(app.Table("published", partitions=1), topic)
         app.agent(cells, name="publish", concurrency=1)(self._publish)
 
     async def tick(self, until: Hour) -> None:
@@ -230,64 +229,29 @@ class Publishing:
         self._hours[event.key] = {**parts, str(event.value["partition"]): event.value["counts"]}
 
     async def _tick(self, until: Hour) -> None:
-        """Decide what this hour says, make that durable, then say it: the same to the letter if said again."""
-        last = self._published.get(_META) or {"until": 0, "epoch": int(time.time()), "totals": []}
-        if until < last["until"]:
+        """Decide what this hour says, make that durable, then say it; the same if it has been decided before."""
+        if until < self._publication.until:
             return
-        if until > last["until"]:
-            cells = self._summed()
-            for (area, kind), hours in by_area_and_kind(cells).items():
-                self._decide(area, kind, hours, until)
-            totals = [[kind, state, total] for (kind, state), total in region(cells, until).items()]
-            last = self._published[_META] = {"until": until, "epoch": last["epoch"], "totals": totals}
+        if until > self._publication.until:
+            self._publication.decide(self._summed(), until, new_epoch=int(time.time()))
             await self._around.app.producer.flush()
-        for key, decided in list(self._published.items()):
-            if key != _META and decided["until"] == until:
-                await self._say(key, decided, last["epoch"])
+        for said in self._publication.said():
+            sent = await self._picture.send(key=said.key.encode(), value=said.payload, headers=said.headers)
+            await sent
         self._metrics.picture_needs.clear()
-        for kind, state, total in last["totals"]:
+        for (kind, state), total in self._publication.totals.items():
             self._metrics.picture_needs.labels(kind, state).set(total)
 
     def _summed(self) -> dict[Cell, Counts]:
         """The counts of `hours` over all partitions."""
         cells: dict[Cell, Counts] = {}
         for (key, (start, _)), parts in self._hours.table.data.items():
-            area, kind = key.rsplit("|", 1)
+            area, kind = parts_of(key)
             total = NOTHING
             for reported, placed, unmet in parts.values():
                 total = plus(total, (reported, placed, unmet))
             cells[Cell(area, kind, Hour(int(start)))] = total
         return cells
-
-    def _decide(self, area: str, kind: str, hours: Mapping[Hour, Counts], until: Hour) -> None:
-        """Only what changed is said again. An area of which nothing may be shown is not even named."""
-        key = f"{area}|{kind}"
-        lines = shown_hours(hours, until)
-        payload = base64.b64encode(picture_wire.picture(area, kind, lines)).decode()
-        before = self._published.get(key)
-        if (before is None and not lines) or (before is not None and before["payload"] == payload):
-            return
-        sequence = 1 if before is None else before["sequence"] + 1
-        said = self._announcement(key, payload, until)
-        self._published[key] = {
-            "sequence": sequence,
-            "id": str(said.id),
-            "until": until,
-            "payload": payload,
-        }
-
-    async def _say(self, key: str, decided: Mapping[str, Any], epoch: int) -> None:
-        said = self._announcement(key, decided["payload"], Hour(decided["until"]))
-        said = replace(said, id=UUID(decided["id"]))
-        headers = envelope.headers(said, _SOURCE, epoch, decided["sequence"])
-        await (await self._picture.send(key=key.encode(), value=said.payload, headers=headers))
-
-    def _announcement(self, key: str, payload: str, until: Hour) -> envelope.Announcement:
-        moment = datetime.fromtimestamp(until, UTC)
-        return announce(
-            self._topic, key, picture_wire.PICTURE, base64.b64decode(payload), subject=key,
-            occurred_at=moment, recorded_at=moment, cause=None, snapshot=True,
-        )  # fmt: skip
 
 
 class Engine:

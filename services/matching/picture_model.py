@@ -169,11 +169,9 @@ class CaseMemory:
         )
 
 
-def touched(before: CaseMemory, after: CaseMemory) -> list[Cell]:
-    """The cells whose counts an event changed; all cells of the case when it had been taken in before."""
+def changed(before: CaseMemory, after: CaseMemory) -> list[Cell]:
+    """The cells in which a case counts otherwise than before."""
     old, new = before.counts(), after.counts()
-    if before is after:
-        return list(new)
     return [cell for cell in old.keys() | new.keys() if old.get(cell) != new.get(cell)]
 
 
@@ -273,6 +271,12 @@ def by_area_and_kind(cells: Mapping[Cell, Counts]) -> dict[tuple[str, str], dict
     for (area, kind, hour), counts in cells.items():
         found.setdefault((area, kind), {})[hour] = counts
     return found
+
+
+def parts_of(key: str) -> tuple[str, str]:
+    """Area and kind of a key `area|kind`. A kind has no stroke in it."""
+    area, kind = key.rsplit("|", 1)
+    return area, kind
 
 
 class Calendar:

@@ -111,7 +111,9 @@ async def rebuild(settings: PictureSettings, console: Console) -> int:
         async with asyncio.timeout(_REBUILD_PATIENCE_S):
             await _until_forgotten(settings, folder)
             if running is None:
-                console.print("Forgotten. At its next start the picture counts anew from the retained topics.")
+                console.print(
+                    "Forgotten. At its next start the picture counts anew from the retained topics."
+                )
                 return 0
             await _until_caught_up(settings)
     except kafka_admin.GroupInUseError as error:
@@ -154,9 +156,7 @@ async def show(settings: PictureSettings, console: Console) -> int:
         return 1
     pictures = sorted(picture_wire.read_picture(record.value) for record in records.values() if record.value)
     now = settings.clock_source().now()
-    table = Table(
-        title=f"Regional picture, the 48 hours before {now:%Y-%m-%d %H}:00 UTC", caption=_CAPTION
-    )
+    table = Table(title=f"Regional picture, the 48 hours before {now:%Y-%m-%d %H}:00 UTC", caption=_CAPTION)
     for name in ("area", "kind", "hour (UTC)"):
         table.add_column(name)
     for name in ("reported", "placed", "unmet"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import random
 import signal
 import struct
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,23 +20,25 @@ from pathlib import Path
 
 import httpx
 import yaml
-from aiokafka import AIOKafkaProducer
-from google.protobuf.message import Message
-
 from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import events_pb2 as intake
 from aid.matching.v1 import events_pb2 as matching
+from aiokafka import AIOKafkaProducer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.message import Message
+from jwt.algorithms import OKPAlgorithm
+
 from deploy.local.paths import PROJECT
 from services.chassis import envelope, kafka_admin
 from services.chassis.envelope import Announcement, Record
 from services.chassis.kafka import KafkaSettings
 from services.matching.adapters import picture_wire
-from services.matching.picture_model import Counts, Hour
+from services.matching.picture_model import Counts
 from tests.support.stack import RunningStack
 
 Published = dict[tuple[str, str], list[tuple[datetime, Counts]]]
 METRICS_TOKEN = "metrics-token-of-a-test"
-NOW = datetime.now(UTC)
+THIS_HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 KINDS = {"lodging": common.NEED_KIND_LODGING, "food": common.NEED_KIND_FOOD, "goods": common.NEED_KIND_GOODS}
 
 
@@ -44,6 +49,7 @@ class Story:
     cases: str
     referrals: str
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+    truth: Counter[tuple[str, str, datetime, str]] = field(default_factory=Counter)
     records: list[tuple[str, str, bytes, list[tuple[str, bytes]]]] = field(default_factory=list)
 
     def tell(self, topic: str, case: str, event: Message, at: datetime) -> None:
@@ -65,6 +71,9 @@ class Story:
         wanted = common.Need(need_id=need, kind=KINDS[kind])
         self.tell(self.cases, case, intake.NeedReported(case_id=case, need=wanted, facts=facts), at)
         later = at + timedelta(hours=1)
+        if not hiding:
+            self.truth[area, kind, _start(at), "reported"] += 1
+            self.truth[area, kind, _start(later), outcome] += 1
         if outcome == "placed":
             self.tell(self.referrals, case, matching.ReferralProposed(case_id=case, need_id=need), at)
             self.tell(self.referrals, case, matching.ReferralAccepted(case_id=case, need_id=need), later)
@@ -73,6 +82,20 @@ class Story:
             for _ in range(2):
                 self.tell(self.referrals, case, matching.NeedUnmatched(case_id=case, need_id=need), later)
         return case
+
+    def shown(self) -> Published:
+        """What may be seen of it, counted here in the plainest way."""
+        found: Published = {}
+        for area, kind, at in sorted({cell[:3] for cell in self.truth}):
+            told = [self.truth[area, kind, at, state] for state in ("reported", "placed", "unmet")]
+            if max(told) >= 10:
+                reported, placed, unmet = (-1 if each < 10 else (each + 2) // 5 * 5 for each in told)
+                found.setdefault((area, kind), []).append((at, (reported, placed, unmet)))
+        return found
+
+
+def _start(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 @dataclass(slots=True)
@@ -93,6 +116,7 @@ class Environment:
         return KafkaSettings(bootstrap=self.stack.bootstrap)
 
     def story(self) -> Story:
+        """Told to this picture; one test may go on telling the same one."""
         return Story(self.cases, self.referrals)
 
     def variables(self, instance: int = 1) -> dict[str, str]:
@@ -109,7 +133,7 @@ class Environment:
             "AID_METRICS__TOKEN_FILE": str(self.folder / "token"),
             "AID_TOPICS__FILE": str(self.folder / "topics.yaml"),
             "AID_CLOCK__FILE": str(self.folder / "clock"),
-            "AID_HTTP__PORT": str(self._port(instance)),
+            "AID_HTTP__PORT": "0",
             "AID_PICTURE__GROUP": self.group,
             "AID_PICTURE__CASES": self.cases,
             "AID_PICTURE__REFERRALS": self.referrals,
@@ -117,11 +141,6 @@ class Environment:
             "AID_PICTURE__STORE": self.store,
             "AID_PICTURE__STATE": str(self.folder / "state"),
         }
-
-    def _port(self, instance: int) -> int:
-        return 0 if instance not in self.ports else self.ports[instance]
-
-    ports: dict[int, int] = field(default_factory=dict)
 
     def advance(self, by: timedelta) -> None:
         """Step the domain time of every process of this picture."""
@@ -157,20 +176,46 @@ class Environment:
     async def until(self, wanted: Published, seconds: float = 60) -> None:
         """Wait until the picture says this; fail with what it says instead."""
         said: Published = {}
-        try:
-            async with asyncio.timeout(seconds):
-                while (said := await self.published()) != wanted:
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            assert said == wanted  # noqa: PT017 - shows the difference
-            raise
+
+        async def agrees() -> bool:
+            nonlocal said
+            said = await self.published()
+            return said == wanted
+
+        with contextlib.suppress(TimeoutError):
+            await eventually(agrees, seconds)
+        assert said == wanted
+
+    async def after(self, said: Record) -> Record:
+        """The newest record of that key, once it is a later one."""
+        key = (said.key or b"").decode()
+
+        async def later() -> bool:
+            return (await self.records())[key].offset > said.offset
+
+        await eventually(later)
+        return (await self.records())[key]
+
+    async def epochs(self) -> dict[str, int]:
+        return {key: int(dict(each.headers)["ce_epoch"]) for key, each in (await self.records()).items()}
+
+    async def until_epoch_after(self, epoch: int) -> None:
+        """Wait until every key was published in a later epoch."""
+
+        async def later() -> bool:
+            return min((await self.epochs()).values()) > epoch
+
+        await eventually(later)
 
     async def caught_up(self, seconds: float = 60) -> None:
         """Wait until all events were taken in and committed."""
-        async with asyncio.timeout(seconds), kafka_admin.Lookout.over(self.kafka, self.group) as lookout:
-            topics = {self.cases: 4, self.referrals: 4}
-            while any(each.lag for each in await lookout.standings(topics)):
-                await asyncio.sleep(0.05)
+        async with kafka_admin.Lookout.over(self.kafka, self.group) as lookout:
+
+            async def nothing_waits() -> bool:
+                standings = await lookout.standings({self.cases: 4, self.referrals: 4})
+                return not any(each.lag for each in standings)
+
+            await eventually(nothing_waits, seconds)
 
 
 def _interleaved(
@@ -208,6 +253,24 @@ class Running:
         samples = [line.rsplit(" ", 1) for line in lines if line.startswith((f"{name}{{", f"{name} "))]
         return {labels.removeprefix(name): float(value) for labels, value in samples}
 
+    async def total(self, name: str) -> float:
+        return sum((await self.metrics(name)).values())
+
+    async def taken_in(self, at_least: int) -> None:
+        """Wait until this process took in so many records."""
+
+        async def enough() -> bool:
+            return await self.total("picture_records_total") >= at_least
+
+        await eventually(enough)
+
+    async def logged(self, event: str) -> None:
+
+        async def there() -> bool:
+            return event in self.log.read_text()
+
+        await eventually(there)
+
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.returncode is None:
             self.process.send_signal(number)
@@ -215,7 +278,17 @@ class Running:
             return await self.process.wait()
 
 
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 40) -> None:
+    """Wait until it holds; raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.05)
+
+
 async def environment(stack: RunningStack, folder: Path, store: str = "memory") -> Environment:
+    """Fresh topics, and a domain clock that stands ten minutes past THIS_HOUR when the test begins."""
     names = {
         "aid.intake.cases.v1": await stack.topic("cases"),
         "aid.matching.referrals.v1": await stack.topic("referrals"),
@@ -225,16 +298,26 @@ async def environment(stack: RunningStack, folder: Path, store: str = "memory") 
     document = {"topics": {own: declared[name] for name, own in names.items()}}
     (folder / "topics.yaml").write_text(yaml.safe_dump(document))
     (folder / "token").write_text(METRICS_TOKEN)
-    (folder / "jwks.json").write_text('{"keys": []}')
+    (folder / "jwks.json").write_text(json.dumps({"keys": [_public_key()]}))
     (folder / "clock").write_bytes(bytes(8))
-    return Environment(stack, folder, f"picture.{uuid.uuid4().hex[:8]}", *names.values(), store=store)
+    cases, referrals, topic = names.values()
+    group = f"picture.{uuid.uuid4().hex[:8]}"
+    around = Environment(stack, folder, group, cases, referrals, topic, store)
+    around.advance(THIS_HOUR + timedelta(minutes=10) - datetime.now(UTC))
+    return around
+
+
+def _public_key() -> dict[str, str]:
+    """An issuer's key. Nobody calls the picture, yet it wants to know whom it would believe."""
+    key: dict[str, str] = OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key(), as_dict=True)
+    return key | {"kid": "test", "alg": "EdDSA", "use": "sig"}
 
 
 @asynccontextmanager
 async def picture(around: Environment, *, instance: int = 1) -> AsyncIterator[Running]:
     """A picture process that is ready; killed at the end of the block if it still runs."""
     log = around.folder / f"picture-{instance}.log"
-    with log.open("ab") as sink:
+    with open(log, "ab") as sink:  # noqa: PTH123, ASYNC230 - a moment, on a local disk
         began = sink.tell()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.matching.picture",
@@ -251,13 +334,19 @@ async def picture(around: Environment, *, instance: int = 1) -> AsyncIterator[Ru
 
 async def _port(process: asyncio.subprocess.Process, log: Path, began: int) -> int:
     """The HTTP port, from the log line that names it."""
-    async with asyncio.timeout(30):
-        while process.returncode is None:
-            for line in log.read_bytes()[began:].decode().splitlines():
-                if '"event": "serving"' in line:
-                    return int(line.split('"port": ')[1].split(",")[0].rstrip("}"))
-            await asyncio.sleep(0.05)
-    raise AssertionError(f"the picture ended at once:\n{log.read_text()[began:]}")
+    port = 0
+
+    async def named() -> bool:
+        nonlocal port
+        written = log.read_bytes()[began:].decode()  # noqa: ASYNC240 - a moment, on a local disk
+        for line in written.splitlines():
+            if '"event": "serving"' in line:
+                port = json.loads(line)["port"]
+        assert process.returncode is None, written
+        return port > 0
+
+    await eventually(named)
+    return port
 
 
 async def command(around: Environment, *words: str) -> tuple[int, str]:
@@ -271,9 +360,28 @@ async def command(around: Environment, *words: str) -> tuple[int, str]:
     return process.returncode or 0, printed.decode()
 
 
+@asynccontextmanager
+async def door(at: str, host: str, port: int) -> AsyncIterator[None]:
+    """Let connections through from `at` to a server."""
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+        sink.close()
+
+    async def through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(host, port)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
+
+    own_host, own_port = at.split(":")
+    async with await asyncio.start_server(through, own_host, int(own_port)):
+        yield
+
+
 def hour(back: int) -> datetime:
-    """The start of the hour that ended `back - 1` hours before the present one began."""
-    return NOW.replace(minute=0, second=0, microsecond=0) - timedelta(hours=back)
+    """The start of an hour of domain time, so many hours before the present one."""
+    return THIS_HOUR - timedelta(hours=back)
 
 
 def expected(lines: Iterable[tuple[str, str, int, Counts]]) -> Published:
@@ -282,6 +390,3 @@ def expected(lines: Iterable[tuple[str, str, int, Counts]]) -> Published:
     for area, kind, back, counts in sorted(lines, key=lambda line: -line[2]):
         found.setdefault((area, kind), []).append((hour(back), counts))
     return found
-
-
-__all__ = ["Environment", "Hour", "Running", "Story", "command", "environment", "expected", "hour", "picture"]
