@@ -11,6 +11,7 @@ from aid.intake.v1 import intake_pb2 as messages
 from aid.logistics.v1 import events_pb2 as logistics
 from aid.matching.v1 import events_pb2 as matching
 
+from services.chassis import errors
 from services.chassis.call import Principal
 from services.chassis.errors import AidError
 from services.intake.application.ports import NoPlace
@@ -56,7 +57,9 @@ async def hidden_case(
 async def refused(intake: Intake, method: str, request: Any, who: Principal) -> tuple[str, str]:
     with pytest.raises((Refusal, AidError)) as caught:
         await intake.ask(method, request, who)
-    return str(caught.value.kind), caught.value.reason
+    shown = errors.of(caught.value)
+    assert shown is not None
+    return str(shown.kind), shown.reason
 
 
 async def test_the_hub_is_the_answer_and_matching_is_not_asked(intake: Intake) -> None:

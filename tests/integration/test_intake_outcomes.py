@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,7 @@ async def test_what_cannot_be_meant_is_parked_by_a_word(intake: Intake) -> None:
     handler = intake.application.handlers[garbled.type]
     async with intake.application.works() as work:
         with pytest.raises(PermanentError, match="undecodable"):
-            await handler(type(garbled)(**{**_fields(garbled), "payload": b"\xff\xff"}), work)
+            await handler(replace(garbled, payload=b"\xff\xff"), work)
 
 
 async def test_a_referral_of_a_case_that_was_never_opened_changes_nothing(intake: Intake) -> None:
@@ -253,7 +254,3 @@ async def test_a_reseed_says_the_whole_case_under_the_next_sequence(intake: Inta
 async def _sequences(database: Database, key: str) -> list[int]:
     rows = await database.pool.fetch("SELECT sequence FROM outbox WHERE key = $1 ORDER BY id", key)
     return [row["sequence"] for row in rows]
-
-
-def _fields(event: object) -> dict[str, object]:
-    return {name: getattr(event, name) for name in type(event).__slots__}  # type: ignore[attr-defined]

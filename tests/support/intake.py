@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -99,10 +99,10 @@ class Intake:
         self.application.service.rules[method].check(who)
         return await getattr(self.application.service.implementation, method)(request, call(method, who, key))
 
-    def watch(self, case_id: str, who: Principal) -> AsyncIterator[Any]:
+    def watch(self, case_id: str, who: Principal) -> AsyncGenerator[Any, None]:
         self.application.service.rules["WatchCase"].check(who)
         request = messages.WatchCaseRequest(case_id=case_id)
-        stream: AsyncIterator[Any] = self.application.service.implementation.WatchCase(  # type: ignore[attr-defined]
+        stream: AsyncGenerator[Any, None] = self.application.service.implementation.WatchCase(  # type: ignore[attr-defined]
             request, call("WatchCase", who, None)
         )
         return stream

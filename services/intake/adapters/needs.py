@@ -43,6 +43,8 @@ _WITHDRAW = """
 UPDATE need SET withdrawn_at = $3, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL
 """
+# Still known as an import's, and like no need that an export may ask for.
+_RETIRE = "UPDATE need SET import_mark = '' WHERE need_id = ANY ($1::uuid[])"
 _WITHDRAW_ALL = """
 UPDATE need SET withdrawn_at = $2, version = version + 1
 WHERE case_id = $1 AND withdrawn_at IS NULL AND met_at IS NULL
@@ -115,6 +117,11 @@ class PostgresNeeds:
 
     def withdraw(self, case_id: CaseId, need_id: NeedId) -> None:
         self._work.write(_WITHDRAW, case_id, need_id, self._work.now, expect=1)
+
+    def retire(self, need_ids: Sequence[NeedId]) -> None:
+        """The export does not ask for these any more."""
+        if need_ids:
+            self._work.write(_RETIRE, list(need_ids))
 
     def withdraw_all(self, case_id: CaseId) -> None:
         self._work.write(_WITHDRAW_ALL, case_id, self._work.now)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-
 from services.chassis.clock import Clock
 from services.chassis.database import Connection
 from services.chassis.envelope import Announcement

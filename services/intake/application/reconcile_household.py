@@ -87,6 +87,8 @@ async def _needs(
     standing = {what(need) for need in open_needs}
     told_before = {each.import_mark for each in imported}
     gone = [need for need in open_needs if what(need) not in asked]
+    # Asked for again after a pause, it is a need again.
+    work.needs.retire([each.need.need_id for each in imported if what(each.need) not in asked])
     new = [each for each in row.needs if what(each) not in standing and mark(each) not in told_before]
     for need in gone:
         work.needs.withdraw(case.case_id, need.need_id)
