@@ -62,7 +62,7 @@ async def somewhere_tonight(stage: Stage) -> str:
     """S2: the officer has a number, a code and a meeting point; only the hub sees the place held."""
     entry = await until(lambda: desk_entry(stage, stage.memory.need_ids[0]), "the hold on the hub's desk")
     held = entry.referral
-    expect(held.head_count == 2, f"the hub expects 2 persons, not {held.head_count}")
+    expect(held.head_count == 3, f"room for two and for the baby that may come, not {held.head_count}")
     stage.memory.lodging_referral = held.referral_id
     await nobody_else_sees(stage)
     until_when = held.expires_at.ToDatetime().strftime("%Y-%m-%d %H:%M UTC")
@@ -93,10 +93,8 @@ async def nobody_else_sees(stage: Stage) -> None:
     except DoorClosedError as refusal:
         expect(refusal.code == "404", f"another agency is told 'not found', not {refusal}")
     view = (await stage.doors.http("officer", "intake", "GET", path))["case"]
-    expect(
-        view["status"] == "with the hub" and "needs" not in view and "persons" not in view,
-        "police see a status word only",
-    )
+    words_only = view["status"] == "with the hub" and not view["needs"] and not view["persons"]
+    expect(words_only, "police see a status word only")
     theirs = await stage.doors.rpc(
         "provider",
         "matching",
@@ -135,7 +133,7 @@ async def lodging_and_food(stage: Stage) -> str:
         arrival_code=stage.memory.arrival_code, worker=stage.subject_of("advocate")
     )
     await stage.doors.rpc("hub", "intake", "AssignWorker", assigned, intake.AssignWorkerResponse)
-    await until(lambda: needs_in(stage, {"placed": 2}), "lodging and food shown as placed on the case")
+    await until(lambda: needs_in(stage, {"met": 2}), "lodging and food shown as met on the case")
     return f"accepted by both sides and checked in: {', '.join(answered)}; the advocate now sees the case"
 
 

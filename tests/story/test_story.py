@@ -1,0 +1,57 @@
+"""The story, played on the real network through its public doors, shows every step."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from deploy.local.story.scenery import SAFE_HOUSE, SAFE_MEALS
+from tests.support.story import Played
+
+pytestmark = pytest.mark.timeout(240)
+
+STEPS = ["S0", "S1", "S2", "S3", "S6", "S7", "S8", "S9", "S7b"]
+
+
+async def test_every_step_is_shown(played: Played) -> None:
+    """Each step holds its own expectations; here it is shown that none was left out and each has evidence."""
+    assert [step.name for step in played.stage.steps] == STEPS
+    assert all(step.evidence for step in played.stage.steps)
+
+
+async def test_the_household_is_one_case_and_its_needs_are_met(played: Played) -> None:
+    path = f"/v1/cases/{played.stage.memory.case_id}"
+    case = (await played.stage.doors.http("advocate", "intake", "GET", path))["case"]
+    assert [need["need"]["needId"] for need in case["needs"]] == played.stage.memory.need_ids
+    assert [need["state"] for need in case["needs"]] == ["met", "met", "met"]
+    confidential = "SELECT count(*) FROM case_file JOIN household USING (household_id) WHERE confidential"
+    assert await _rows(played, "intake", confidential) == [(1,)]
+
+
+async def test_the_stay_ended_with_its_last_night_and_gave_the_room_back(played: Played) -> None:
+    """A week went by in the story: nothing may still be taken, and nothing may ever have been over capacity."""
+    assert await _rows(played, "matching", "SELECT offer_id, night FROM night WHERE excess <> 0") == []
+    theirs, today = [SAFE_HOUSE, SAFE_MEALS], played.stage.today()
+    taken = "SELECT count(*) FROM night WHERE offer_id::text = ANY($1) AND taken <> 0 AND night >= $2"
+    assert await _rows(played, "matching", taken, theirs, today) == [(0,)]
+    slept = "SELECT count(*) FROM occupancy WHERE offer_id::text = ANY($1)"
+    assert await _rows(played, "matching", slept, theirs) == [(2,)]
+
+
+async def test_nothing_is_parked_waiting_or_stuck(played: Played) -> None:
+    for service in ("intake", "matching", "logistics"):
+        for table in ("parked", "waiting", "outbox"):
+            assert await _rows(played, service, f"SELECT count(*) FROM {table}") == [(0,)], (
+                f"{service}.{table}"
+            )
+
+
+async def _rows(played: Played, service: str, query: str, *arguments: object) -> list[tuple[object, ...]]:
+    cluster = played.stack.record.cluster(service, played.stack.state)
+    connection = await asyncpg.connect(
+        cluster.dsn(cluster.owner, service), password=cluster.password(cluster.owner)
+    )
+    try:
+        return [tuple(row) for row in await connection.fetch(query, *arguments)]
+    finally:
+        await connection.close()
