@@ -33,7 +33,7 @@ WIDTH = 160
 
 def main() -> None:
     """Play, and say with the exit code whether every step was shown."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
     try:
         sys.exit(_demo(console))
     except StackError as error:
@@ -96,7 +96,7 @@ def _table(stage: Stage, console: Console) -> None:
         table.add_column(heading, overflow="fold", justify="right" if heading == "seconds" else "left")
     for step in stage.steps:
         table.add_row(step.name, step.title, step.who, step.evidence, f"{step.seconds:.2f}")
-    console.print(table, width=console.width if console.is_terminal else WIDTH)
+    console.print(table, soft_wrap=False)
 
 
 if __name__ == "__main__":
