@@ -42,6 +42,11 @@ class Account:
         self.took("household number", self.households, result.outcome, result.reason, f"{household.number:,}")
         self.members[result.outcome] += len(household.persons)
 
+    def lines(self) -> Iterator[str]:
+        yield f"{self.above_capacity:,} beds taken above capacity"
+        if self.refusals:
+            yield f"{len(self.refusals):,} rows refused by the services"
+
     @property
     def changed(self) -> int:
         """Rows that are another than before this import."""
@@ -49,40 +54,34 @@ class Account:
         return sum(counter["created"] + counter["changed"] for counter in counters)
 
 
-def show(console: Console, reading: Reading, account: Account) -> None:
-    """The account as a table, below what the reading itself refused and mapped."""
+def show(
+    console: Console, reading: Reading, account: Account, outcomes: Sequence[intake.ImportOutcome]
+) -> None:
+    """What was sent and what became of it."""
     table = Table(title=f"As of {reading.export.as_of:%Y-%m-%d}", title_justify="left")
     for column in ("", "created", "changed", "unchanged", "refused"):
-        table.add_column(column, justify="left" if not column else "right")
+        table.add_column(column, justify="right" if column else "left")
     for name, counter in (
         ("offers", account.offers),
         ("households", account.households),
         ("their members", account.members),
         ("places taken", account.occupancies),
     ):
-        table.add_row(
-            name, *(f"{counter[each]:,}" for each in ("created", "changed", "unchanged", "refused"))
-        )
+        counts = (counter[each] for each in ("created", "changed", "unchanged", "refused"))
+        table.add_row(name, *(f"{count:,}" for count in counts))
     console.print(table)
-    for line in totals(reading, account):
+    for line in (*account.lines(), *outcome_lines(outcomes)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def totals(reading: Reading, account: Account) -> Iterator[str]:
+def read_lines(reading: Reading) -> Iterator[str]:
+    """What the reading found, before anything is sent."""
     report = reading.report
     beds = sum(offer.beds for offer in reading.offers)
     valid = sum(offer.beds for offer in reading.offers if offer.valid)
-    yield f"{beds:,} inventory beds, of which {valid:,} can be slept in"
-    yield f"{account.above_capacity:,} beds taken above capacity"
-    yield f"{report.households_accepted:,} households read, {report.persons_accepted:,} persons"
-    yield f"{len(report.refusals):,} lines refused while reading"
-    yield f"{len(account.refusals):,} rows refused by the services"
-
-
-def show_outcomes(console: Console, outcomes: Sequence[intake.ImportOutcome]) -> None:
-    """How many of the reported needs are placed, and why the others are not."""
-    for line in outcome_lines(outcomes):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    yield f"read {report.households_accepted:,} households, {report.persons_accepted:,} persons"
+    yield f"read {beds:,} inventory beds, of which {valid:,} can be slept in"
+    yield f"refused {len(report.refusals):,} lines"
 
 
 def outcome_lines(outcomes: Sequence[intake.ImportOutcome]) -> Iterator[str]:
@@ -100,6 +99,6 @@ def write_report(
     file: Path, reading: Reading, account: Account, outcomes: Sequence[intake.ImportOutcome]
 ) -> None:
     """Every line that was refused and why, every row that a service refused, and what became of the needs."""
-    lines = [*totals(reading, account), *sentences(reading.report), *account.refusals]
+    lines = [*read_lines(reading), *sentences(reading.report), *account.lines(), *account.refusals]
     lines += outcome_lines(outcomes)
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -14,15 +14,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NoReturn
 
+from aid.intake.v1.intake_pb2 import ImportOutcome
 from rich.console import Console
 
+from services.chassis import errors
 from services.chassis.errors import AidError, Kind
 from services.chassis.identity import ServiceToken
 from services.chassis.rpc_client import RpcClient
 from services.intake.adapters.hmis import Reading, read_export
 from services.intake.domain.hmis_import import StructuralFault
-from services.intake.entrypoints.import_account import Account, show, show_outcomes, write_report
+from services.intake.entrypoints.import_account import Account, read_lines, show, write_report
 from services.intake.entrypoints.import_doors import Doors
 from services.intake.entrypoints.import_parcels import Parcels
 from services.intake.entrypoints.import_progress import Shown
@@ -44,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else list(argv)
     asked = _parser().parse_args(given)
     if not (asked.intake and asked.matching):
-        return _inside_the_local_stack(given)
+        if os.environ.get("AID_NAME"):
+            return _said(2, "the addresses of intake and matching are needed: --intake and --matching")
+        _become_a_command_of_the_local_stack(given)
     console = Console()
     try:
         with Shown(console) as shown:
@@ -57,32 +62,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _import(console: Console, reading: Reading, asked: argparse.Namespace) -> int:
-    """Everything that is sent is counted in `account`, so that a report can be written however it ends."""
+    """Send it. However it ends, the report says what was refused, and the last line how to go on."""
     account, running = Account(), list[Import]()
-    code, ending = TAKEN_OVER, "taken over"
+    outcomes: list[ImportOutcome] = []
     try:
+        for line in read_lines(reading):
+            console.print(line, highlight=False, soft_wrap=True)
         with Shown(console) as shown:
-            asyncio.run(_run(console, reading, asked, account, shown, running))
+            outcomes = asyncio.run(_run(reading, asked, account, shown, running))
+        show(console, reading, account, outcomes)
+        code, ending = (
+            TAKEN_OVER,
+            "taken over" if account.changed else "taken over before; nothing has changed",
+        )
     except KeyboardInterrupt:
         code, ending = INTERRUPTED, f"interrupted; {_go_on(running)}"
     except AidError as error:
         code = _CODES.get(error.kind, FAILED)
         ending = f"{error.reason}: {error.message} {_go_on(running)}"
-        if asked.report:
-            write_report(asked.report, reading, account, [])
-    if code == TAKEN_OVER and not account.changed:
-        ending = "taken over before; nothing has changed"
+    if asked.report:
+        write_report(asked.report, reading, account, outcomes)
     return _said(code, ending)
 
 
 async def _run(
-    console: Console,
-    reading: Reading,
-    asked: argparse.Namespace,
-    account: Account,
-    shown: Shown,
-    running: list[Import],
-) -> None:
+    reading: Reading, asked: argparse.Namespace, account: Account, shown: Shown, running: list[Import]
+) -> list[ImportOutcome]:
     token = ServiceToken(asked.token_file) if asked.token_file else _Minted()
     async with AsyncExitStack() as resources:
         intake = await resources.enter_async_context(RpcClient(asked.intake, SERVICE, token))
@@ -91,12 +96,7 @@ async def _run(
         importing = Import(Parcels(reading, asked.nights), doors, account, shown.at)
         running.append(importing)
         await importing.run(asked.resume_from)
-        outcomes = await importing.outcomes(asked.wait)
-    show(console, reading, account)
-    show_outcomes(console, outcomes)
-    if asked.report:
-        write_report(asked.report, reading, account, outcomes)
-        console.print(f"every refused line: {asked.report}", highlight=False, markup=False, soft_wrap=True)
+        return await importing.outcomes(asked.wait)
 
 
 class _Minted(ServiceToken):
@@ -108,7 +108,10 @@ class _Minted(ServiceToken):
     def get(self) -> str:
         if not self._token:
             command = [sys.executable, "-m", "deploy.local", "token", "operator"]
-            self._token = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+            minted = subprocess.run(command, check=False, capture_output=True, text=True)
+            if minted.returncode:
+                raise errors.unauthenticated("token-missing", "An operator's token is needed: --token-file.")
+            self._token = minted.stdout.strip()
         return self._token
 
 
@@ -123,12 +126,10 @@ def _go_on(running: list[Import]) -> str:
     )
 
 
-def _inside_the_local_stack(given: Sequence[str]) -> int:
-    """Run again as a command of the local stack, which knows every address."""
-    if os.environ.get("AID_NAME"):
-        return _said(2, "the addresses of intake and matching are needed: --intake and --matching")
+def _become_a_command_of_the_local_stack(given: Sequence[str]) -> NoReturn:
+    """The same import again, started by the local stack, which knows every address."""
     command = [sys.executable, "-m", "deploy.local", "run", "intake", "import", *given]
-    return subprocess.run(command, check=False).returncode
+    os.execv(sys.executable, command)  # noqa: S606 - this program again, with arguments that are its own
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,9 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--intake", default=environment.get("AID_INTAKE__TARGET"), help="host:port")
     parser.add_argument("--matching", default=environment.get("AID_MATCHING__TARGET"), help="host:port")
     token = environment.get("AID_IMPORT_TOKEN_FILE")
-    parser.add_argument(
-        "--token-file", type=Path, default=Path(token) if token else None, help="an operator's"
-    )
+    parser.add_argument("--token-file", type=_file, default=token, help="an operator's")
     return parser
 
 
@@ -158,6 +157,12 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError(text)
+    return Path(text)
 
 
 def _said(code: int, ending: str) -> int:
