@@ -12,6 +12,12 @@ Usage (the fixtures are registered by tests/conftest.py)::
 in a temporary folder, and die with the test process however that one ends. Databases and topics are never
 shared: two tests, or two test runs, cannot see each other's rows or records.
 
+The whole network, services included, for one test or module: `with running(folder, "--stepped") as network:`,
+where `folder` comes from `temporary_state()`. `network.record.services` has the ports of each service,
+`Issuer(network.state).token("officer")` is a ready-made user's token, `clock.advance(network.state, by)` moves
+domain time, `network.process("matching")` is a process id to kill, and `control.hold(network.state, "kafka")`
+keeps a part stopped until `control.resume(network.state, "kafka")`.
+
 A database has two roles: `dsn`/`password`/`password_file` is the application (may read and write rows),
 `owner_dsn`/`owner_password`/`owner_password_file` owns the database and runs migrations.
 """
