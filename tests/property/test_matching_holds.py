@@ -16,7 +16,7 @@ import pytest
 from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import events_pb2 as intake
 from aid.matching.v1 import matching_pb2 as pb
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -231,6 +231,22 @@ class Holds(RuleBasedStateMachine):
         else:
             assert told == (referral.until - timedelta(days=1)).isoformat()
             referral.occupied, referral.need.state = True, "placed"
+
+    @precondition(lambda self: self._may_move_in())
+    @rule(data=st.data())
+    def move_in(self, data: st.DataObject) -> None:
+        """Both say yes and the household arrives: what single answers would rarely come to."""
+        referral = self.referrals[data.draw(st.sampled_from(self._may_move_in()))]
+        self.do(self.world.client(referral.need.case_id, referral.referral_id, True))
+        self._answered(referral, "client", True)
+        assert self.do(self.world.provider(referral.referral_id, True, HUB)) == "accepted"
+        self._answered(referral, "provider", True)
+        self.do(self.world.check_in(referral.referral_id, HUB))
+        referral.occupied, referral.need.state = True, "placed"
+
+    def _may_move_in(self) -> list[str]:
+        may = (each for each in self.referrals.values() if each.holding and each.from_date <= self._today())
+        return sorted(each.referral_id for each in may)
 
     @precondition(lambda self: any(each.occupied for each in self.referrals.values()))
     @rule(data=st.data(), days=st.none() | st.integers(-1, 4))
@@ -466,6 +482,7 @@ def test_no_history_overbooks_a_place_or_leaves_one_empty_beside_who_waits(stack
                     max_examples=40,
                     stateful_step_count=30,
                     deadline=None,
+                    phases=(Phase.reuse, Phase.generate, Phase.shrink),
                     suppress_health_check=list(HealthCheck),
                 ),
             )
