@@ -6,6 +6,8 @@ from services.chassis.work import Work
 from services.logistics.domain.catalogue import Item, Warehouse
 from services.logistics.domain.ids import Area, ItemId, Pieces, WarehouseId
 
+_WAREHOUSE = "SELECT warehouse_id, name, area, address, agency FROM warehouse WHERE warehouse_id = $1"
+
 
 class PostgresItems:
     def __init__(self, work: Work) -> None:
@@ -31,15 +33,15 @@ class PostgresWarehouses:
     def __init__(self, work: Work) -> None:
         self._work = work
 
+    async def of(self, warehouse_id: WarehouseId) -> Warehouse | None:
+        return await self._found(_WAREHOUSE, warehouse_id)
+
     async def locked(self, warehouse_id: WarehouseId) -> Warehouse | None:
         # Not FOR UPDATE: rows that refer to the warehouse may go on being written.
-        row = await self._work.connection.fetchrow(
-            """
-            SELECT warehouse_id, name, area, address, agency FROM warehouse
-            WHERE warehouse_id = $1 FOR NO KEY UPDATE
-            """,
-            warehouse_id,
-        )
+        return await self._found(f"{_WAREHOUSE} FOR NO KEY UPDATE", warehouse_id)
+
+    async def _found(self, query: str, warehouse_id: WarehouseId) -> Warehouse | None:
+        row = await self._work.connection.fetchrow(query, warehouse_id)
         return (
             None
             if row is None

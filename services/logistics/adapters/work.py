@@ -48,8 +48,11 @@ _STATES: dict[type[Event], str] = {
 
 
 class PostgresWork(Work):
-    """Rows are locked in one order everywhere: pledge, box, shipment, line, stock, allocation, warehouse,
-    streams."""
+    """Rows are locked in one order everywhere: allocation, pledge, box, stock, line, shipment, warehouse, streams.
+
+    A box is guarded by its pledge, which is locked before it. What still meets in another order (two batches of
+    proposals over the same shelves) is undone and run again.
+    """
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ async def count_stock(
     """`screened` pieces are on the shelf, allocated ones included; fewer than are allocated is refused."""
     if not 0 <= screened <= MOST_PIECES:
         raise invalid("count-invalid", f"A count is 0 to {MOST_PIECES} pieces.")
-    warehouse = await work.warehouses.locked(warehouse_id)
+    warehouse = await work.warehouses.of(warehouse_id)
     if warehouse is None or warehouse.agency != agency:
         raise not_found()
     stock = await work.stock.count(warehouse_id, item_id, screened)
