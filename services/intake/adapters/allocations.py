@@ -11,6 +11,7 @@ INSERT INTO allocation (allocation_id, case_id, need_id, quantity) VALUES ($1, $
 ON CONFLICT (allocation_id) DO UPDATE
 SET case_id = EXCLUDED.case_id, need_id = EXCLUDED.need_id, quantity = EXCLUDED.quantity,
     version = allocation.version + 1
+RETURNING told = 'handed over'
 """
 _TAKEN_BACK = """
 INSERT INTO allocation (allocation_id, case_id, need_id, taken_back) VALUES ($1, $2, $3, true)
@@ -29,7 +30,7 @@ ON CONFLICT (allocation_id) DO UPDATE
 SET told = CASE WHEN allocation.told = 'handed over' THEN allocation.told ELSE EXCLUDED.told END,
     bag_code = CASE WHEN EXCLUDED.bag_code = '' THEN allocation.bag_code ELSE EXCLUDED.bag_code END,
     version = allocation.version + 1
-RETURNING case_id, need_id
+RETURNING case_id, need_id, told = 'handed over' AS handed_over
 """
 # Only a bag that is on its way has a hand-off.
 _CARRIED = """
@@ -42,8 +43,14 @@ class PostgresAllocations:
     def __init__(self, work: Work) -> None:
         self._work = work
 
-    def allocated(self, allocation_id: AllocationId, case_id: CaseId, need_id: NeedId, quantity: int) -> None:
-        self._work.write(_ALLOCATED, allocation_id, case_id, need_id, quantity)
+    async def allocated(
+        self, allocation_id: AllocationId, case_id: CaseId, need_id: NeedId, quantity: int
+    ) -> bool:
+        """Record matching's word; true if logistics has told of the handover already."""
+        handed_over = await self._work.connection.fetchval(
+            _ALLOCATED, allocation_id, case_id, need_id, quantity
+        )
+        return bool(handed_over)
 
     def taken_back(self, allocation_id: AllocationId, case_id: CaseId, need_id: NeedId) -> None:
         self._work.write(_TAKEN_BACK, allocation_id, case_id, need_id)
@@ -55,8 +62,8 @@ class PostgresAllocations:
         """Record logistics' word; returns what matching has told of it so far."""
         row = await self._work.connection.fetchrow(_TOLD, allocation_id, state, bag_code)
         if row is None or row["case_id"] is None:
-            return AllocationPart(None, None)
-        return AllocationPart(CaseId(row["case_id"]), NeedId(row["need_id"]))
+            return AllocationPart(None, None, handed_over=False)
+        return AllocationPart(CaseId(row["case_id"]), NeedId(row["need_id"]), row["handed_over"])
 
     async def carried(self, allocation_id: AllocationId) -> CaseId | None:
         rows = await self._work.peek(_CARRIED, allocation_id)

@@ -10,5 +10,6 @@ async def allocation_told(work: IntakeWork, allocation_id: AllocationId, state: 
     part = await work.allocations.told(allocation_id, state, bag_code)
     if part.case_id is None or part.need_id is None:
         return
-    await meet_when_handed_over(work, part.case_id, part.need_id)
+    if part.handed_over:
+        await meet_when_handed_over(work, part.case_id, part.need_id)
     work.changed(part.case_id)

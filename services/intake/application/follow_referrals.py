@@ -77,8 +77,8 @@ async def need_allocated(work: IntakeWork, case_id: CaseId, told: AllocationTold
     The allocation's row is written before the case is locked, here and where logistics tells of it: both
     lock in the same order, and whoever comes second finds what the first wrote.
     """
-    work.allocations.allocated(told.allocation_id, case_id, told.need_id, told.quantity)
-    await meet_when_handed_over(work, case_id, told.need_id)
+    if await work.allocations.allocated(told.allocation_id, case_id, told.need_id, told.quantity):
+        await meet_when_handed_over(work, case_id, told.need_id)
     work.changed(case_id)
 
 
@@ -96,8 +96,11 @@ async def referrals_stand(work: IntakeWork, told: ReferralsAsTheyStand) -> None:
     """Take over the whole state at once, after a gap or at the beginning of an epoch."""
     case_id = told.case_id
     work.allocations.take_back_all_but(case_id, [each.allocation_id for each in told.allocations])
-    for each in told.allocations:
-        work.allocations.allocated(each.allocation_id, case_id, each.need_id, each.quantity)
+    handed_over = {
+        each.need_id
+        for each in told.allocations
+        if await work.allocations.allocated(each.allocation_id, case_id, each.need_id, each.quantity)
+    }
     work.referrals.keep_only(case_id, [each.referral_id for each in told.referrals])
     for referral in told.referrals:
         work.referrals.proposed(case_id, referral)
@@ -107,7 +110,7 @@ async def referrals_stand(work: IntakeWork, told: ReferralsAsTheyStand) -> None:
         work.needs.unmatched(case_id, unmatched.need_id, unmatched.why, unmatched.would_change)
     for need_id in told.occupied:
         await _meet(work, case_id, need_id)
-    for need_id in {each.need_id for each in told.allocations}:
+    for need_id in handed_over:
         await meet_when_handed_over(work, case_id, need_id)
     work.changed(case_id)
 

@@ -106,10 +106,11 @@ class ImportedNeed:
 
 @dataclass(frozen=True, slots=True)
 class AllocationPart:
-    """What is known of an allocation's case after a message about it; None until matching has told."""
+    """What is known of an allocation after logistics' word; no case until matching has told of it."""
 
     case_id: CaseId | None
     need_id: NeedId | None
+    handed_over: bool
 
 
 class Agencies(Protocol):
@@ -173,9 +174,9 @@ class Referrals(Protocol):
 
 
 class Allocations(Protocol):
-    def allocated(
+    async def allocated(
         self, allocation_id: AllocationId, case_id: CaseId, need_id: NeedId, quantity: int
-    ) -> None: ...
+    ) -> bool: ...
     def taken_back(self, allocation_id: AllocationId, case_id: CaseId, need_id: NeedId) -> None: ...
     def take_back_all_but(self, case_id: CaseId, allocation_ids: Sequence[AllocationId]) -> None: ...
     async def told(self, allocation_id: AllocationId, state: str, bag_code: str) -> AllocationPart: ...
