@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from services.chassis import logs
@@ -96,7 +96,7 @@ async def serve(settings: LogisticsSettings) -> None:
         database = await resources.enter_async_context(Database.connect(settings.database))
         intake = await resources.enter_async_context(_intake(settings, metrics))
         clock, topics = settings.clock_source(), Topics.load(settings.topics.file)
-        app = assemble(database, clock, topics, IntakeHandoffs(intake), metrics, settings.appeal)
+        app = assemble(database, clock, topics, intake, metrics, settings.appeal)
         await app.works.run(lambda work: resume_ticks(work, settings.appeal.tick))
 
         identity = Identity(settings.identity)
@@ -125,17 +125,19 @@ async def operated(settings: LogisticsSettings, argv: Sequence[str]) -> int:
     logs.configure(settings.name, "WARNING")
     topics, metrics = Topics.load(settings.topics.file), Metrics()
     async with Database.connect(settings.database) as database, _intake(settings, metrics) as intake:
-        app = assemble(
-            database, settings.clock_source(), topics, IntakeHandoffs(intake), metrics, settings.appeal
-        )
+        app = assemble(database, settings.clock_source(), topics, intake, metrics, settings.appeal)
         return await operate(
             argv, database=database, works=app.works, handlers=app.handlers, snapshots=app.snapshots,
             topics=topics,
         )  # fmt: skip
 
 
-def _intake(settings: LogisticsSettings, metrics: Metrics) -> RpcClient:
+@asynccontextmanager
+async def _intake(settings: LogisticsSettings, metrics: Metrics) -> AsyncIterator[IntakeHandoffs]:
     """Connects when first asked, so intake may be away when logistics starts."""
-    if settings.intake is None or settings.identity.token_file is None:
-        raise ValueError("logistics needs AID_INTAKE__TARGET and AID_IDENTITY__TOKEN_FILE")
-    return RpcClient(settings.intake.target, INTAKE, ServiceToken(settings.identity.token_file), metrics)
+    token = settings.identity.token_file
+    if settings.intake is None or token is None:
+        yield IntakeHandoffs(None)
+        return
+    async with RpcClient(settings.intake.target, INTAKE, ServiceToken(token), metrics) as client:
+        yield IntakeHandoffs(client)

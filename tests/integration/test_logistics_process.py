@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import os
 import signal
 import struct
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -24,6 +27,7 @@ from aiokafka import AIOKafkaProducer
 from google.protobuf.message import Message
 
 from deploy.local.identity import Issuer
+from deploy.local.paths import PROJECT
 from deploy.local.users import Users
 from services.chassis.envelope import headers
 from services.chassis.ids import random_id
@@ -85,6 +89,28 @@ class Network:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 async for event in call(request, metadata=bearer):
                     yield event
+
+    async def stream(self, path: str) -> AsyncIterator[Any]:
+        """The messages of an HTTP stream of JSON lines."""
+        sent = {
+            "Authorization": f"Bearer {self._issuer.token('warehouse')}",
+            "Accept": "application/x-ndjson",
+        }
+        url = f"http://127.0.0.1:{self.doors.http}{path}"
+        async with self._client.stream("GET", url, headers=sent) as answer:
+            async for line in answer.aiter_lines():
+                if line.strip():
+                    yield json.loads(line)["result"]
+
+    async def operate(self, *command: str) -> tuple[int, str]:
+        """One operator's command of the service, told where everything is as the service is."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deploy.local", "run", "logistics", *command,
+            env={**os.environ, "AID_STATE": str(self.stack.state.folder), "PYTHONPATH": str(PROJECT)},
+            cwd=PROJECT, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        shown, _ = await process.communicate()
+        return process.returncode or 0, shown.decode()
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, FileNotFoundError):
@@ -237,6 +263,39 @@ async def test_the_watcher_of_a_service_that_is_killed_sees_every_event_once_and
     assert [(event.type, event.payload) for event in seen] == [(row["type"], row["payload"]) for row in rows]
     added = [row for row in rows if row["type"].endswith("BoxAdded")]
     assert len(added) == packs == made > KILLS
+
+
+async def test_http_streams_the_same_journal(network: Network) -> None:
+    connection = await _database(network)
+    rows = await connection.fetch("SELECT type, payload FROM journal ORDER BY position LIMIT 5")
+    await connection.close()
+    streamed: list[Any] = []
+    async for event in network.stream(f"/v1/warehouses/{WAREHOUSE}/shipments"):
+        streamed.append(event)
+        if len(streamed) == len(rows):
+            break
+    assert [(event["type"], base64.b64decode(event["payload"])) for event in streamed] == [
+        (row["type"], row["payload"]) for row in rows
+    ]
+
+
+async def test_an_operator_shows_parked_records_and_reseeds_beside_the_running_service(
+    network: Network,
+) -> None:
+    unreadable = str(random_id())
+    absurd = matching.AllocationProposed(allocation_id=unreadable, item_id="blanket", quantity=-1)
+    await say(network.stack, "aid.matching.allocations.v1", unreadable, absurd)
+    connection = await _database(network)
+    try:
+        await eventually(lambda: connection.fetchval("SELECT count(*) FROM parked"), "the parked record")
+    finally:
+        await connection.close()
+    code, shown = await network.operate("parked")
+    assert code == 0
+    assert unreadable in shown
+    assert "quantity-invalid" in shown
+    code, shown = await network.operate("reseed", "--topic", "aid.logistics.stock.v1")
+    assert (code, "aid.logistics.stock.v1: " in shown) == (0, True)
 
 
 async def test_doors_say_what_is_wrong(network: Network) -> None:

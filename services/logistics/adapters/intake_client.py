@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aid.intake.v1 import intake_pb2
 
+from services.chassis import errors
 from services.chassis.rpc_client import RpcClient
 from services.logistics.domain.ids import AllocationId
 
@@ -12,12 +13,14 @@ LONGEST_S = 3.0
 
 
 class IntakeHandoffs:
-    """The answer goes to the carrier and is kept nowhere."""
+    """The answer goes to the carrier and is kept nowhere. Without an intake all else is served."""
 
-    def __init__(self, client: RpcClient) -> None:
+    def __init__(self, client: RpcClient | None) -> None:
         self._client = client
 
     async def of(self, allocation_id: AllocationId, patience_s: float) -> tuple[str, str]:
+        if self._client is None:
+            raise errors.unavailable("intake-unknown", "This service was not told where intake is.")
         answer = await self._client.call(
             "GetHandoff",
             intake_pb2.GetHandoffRequest(allocation_id=str(allocation_id)),
