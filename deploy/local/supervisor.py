@@ -23,7 +23,7 @@ from deploy.local.part import Launch, Part, tethered
 from deploy.local.paths import State
 
 PROBE_SECONDS = 0.05
-FIRST_BACKOFF, LONGEST_BACKOFF, STEADY = 0.2, 10.0, 30.0
+FIRST_BACKOFF, LONGEST_BACKOFF, STEADY = 0.2, 10.0, 5.0
 ATTEMPTS = 3
 GRACE_SECONDS = 30.0
 

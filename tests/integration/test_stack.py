@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import psutil
 import pytest
+import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.kafka.topics import Topic
@@ -429,3 +431,31 @@ def test_durations(text: str, meant: timedelta) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(StackError, match="is no duration"):
         clock.duration(text)
+
+
+def test_prometheus_reads_the_services_with_their_token(folder: Path) -> None:
+    with running(folder, "--only", "prometheus") as stack:
+        answer = httpx.get(f"http://{HOST}:{stack.record.prometheus}/api/v1/status/config", timeout=10)
+        configuration = yaml.safe_load(answer.json()["data"]["yaml"])
+    services = next(job for job in configuration["scrape_configs"] if job["job_name"] == "services")
+    token = Path(services["authorization"]["credentials_file"])
+    assert token == Issuer(stack.state).metrics_token_file
+    assert len(token.read_text()) >= 32
+
+
+def test_the_rest_runs_without_prometheus_but_not_where_the_project_is_checked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(folder / "nothing"))
+    monkeypatch.setenv("AID_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("CI", "")
+    with running(folder / "state", "--only", "prometheus") as stack:
+        assert stack.record.prometheus is None
+    log = (stack.state.log / "launcher.log").read_text()
+    assert '"change": "skipped", "detail": "no Prometheus on PATH' in log
+    monkeypatch.setenv("CI", "true")
+    with (
+        pytest.raises(StackError, match="no Prometheus on PATH"),
+        running(folder / "state", "--only", "prometheus"),
+    ):
+        pytest.fail("checked without its metrics")
