@@ -7,18 +7,12 @@ from datetime import datetime
 
 from services.chassis.work import Work
 from services.matching.adapters import rows
+from services.matching.adapters.reports import Reports
 from services.matching.application.ports import StandingNeed
 from services.matching.domain.goods import WantedGoods
 from services.matching.domain.ids import CaseId, NeedId, OfferId, ReferralId
 from services.matching.domain.needs import Kind, Need, Priority, Tier, Unmatched
 
-_REPORT = """
-INSERT INTO need (need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, state, tier,
-                  waiting_since)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', $9, $10)
-ON CONFLICT (need_id) DO NOTHING
-"""
-_CLOSE = "UPDATE need SET state = 'closed' WHERE case_id = $1 AND need_id = ANY($2) AND state <> 'closed'"
 _CLOSE_OTHERS = (
     "UPDATE need SET state = 'closed' WHERE case_id = $1 AND need_id <> ALL($2) AND state <> 'closed'"
 )
@@ -72,23 +66,24 @@ FOR UPDATE OF n SKIP LOCKED
 
 
 class PostgresNeeds:
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, reports: Reports) -> None:
         self._work = work
+        self._reports = reports
 
     def report(self, need: Need, tier: Tier, now: datetime) -> None:
-        self._work.write(
-            _REPORT, need.need_id, need.case_id, need.kind, need.urgency, need.item_id, need.quantity,
-            need.from_date, need.nights, int(tier), now,
-        )  # fmt: skip
+        self._reports.report(need, tier, now)
 
     def close(self, case_id: CaseId, need_ids: Collection[NeedId]) -> None:
-        self._work.write(_CLOSE, case_id, list(need_ids))
-
-    def close_others(self, case_id: CaseId, open_ids: Collection[NeedId]) -> None:
-        self._work.write(_CLOSE_OTHERS, case_id, list(open_ids))
+        for need_id in need_ids:
+            self._reports.close(case_id, need_id)
 
     def close_all(self, case_id: CaseId) -> None:
-        self._work.write(_CLOSE_OTHERS, case_id, [])
+        self._reports.close(case_id, None)
+
+    def close_others(self, case_id: CaseId, open_ids: Collection[NeedId]) -> None:
+        # Needs that are reported after this stay open: it comes after what was said before, and before the rest.
+        self._reports.flush()
+        self._work.write(_CLOSE_OTHERS, case_id, list(open_ids))
 
     def ask_again(self, need_id: NeedId) -> None:
         self._work.write(

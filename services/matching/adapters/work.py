@@ -16,6 +16,7 @@ from services.matching.adapters.occupancies import PostgresOccupancies
 from services.matching.adapters.offers import PostgresOffers
 from services.matching.adapters.places import PostgresPlaces
 from services.matching.adapters.referrals import PostgresReferrals
+from services.matching.adapters.reports import Reports
 from services.matching.adapters.wire import Cause, Wire, case_of
 from services.matching.application.agenda import Agenda
 from services.matching.application.settle import settle
@@ -40,8 +41,9 @@ class PostgresWork(Work):
         self.cause: Cause = None
         self.terms = terms
         self.agenda = Agenda()
-        self.households = PostgresHouseholds(self)
-        self.needs = PostgresNeeds(self)
+        self._reports = Reports(self)
+        self.households = PostgresHouseholds(self, self._reports)
+        self.needs = PostgresNeeds(self, self._reports)
         self.offers = PostgresOffers(self)
         self.places = PostgresPlaces(self)
         self.referrals = PostgresReferrals(self)
@@ -70,7 +72,12 @@ class PostgresWork(Work):
     async def _commit(self) -> None:
         """Every work settles what it has put on the agenda, a batch of events once for all of them."""
         await settle(self)
+        self._reports.flush()
         await super()._commit()
+
+    async def _first(self) -> None:
+        self._reports.flush()
+        await super()._first()
 
 
 def counted(metrics: Metrics, event: Event) -> list[Callable[[], object]]:
