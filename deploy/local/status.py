@@ -26,21 +26,29 @@ class Process:
 
 
 def processes(state: State, record: Record) -> list[Process]:
-    """Every part of the stack, with the memory of its whole process tree."""
+    """Every part of the stack with the memory of its process tree, and last the launcher alone."""
     parts = [f"postgres-{service}" for service in record.postgres]
     parts += ["kafka"] if record.kafka else []
     parts += ["prometheus"] if record.prometheus else []
-    return [_process(state, part) for part in (*parts, *record.services)]
+    found = [_process(part, _pid(state, part)) for part in (*parts, *record.services)]
+    return [*found, _process("launcher", record.launcher, tree=False)]
 
 
-def _process(state: State, part: str) -> Process:
-    file = state.pid(part)
+def _pid(state: State, part: str) -> int | None:
     try:
-        pid = int(file.read_text())
+        return int(state.pid(part).read_text())
+    except (FileNotFoundError, ValueError):  # down, or just being started
+        return None
+
+
+def _process(part: str, pid: int | None, tree: bool = True) -> Process:
+    if pid is None:
+        return Process(part, None, 0.0)
+    try:
         top = psutil.Process(pid)
-        tree = [top, *top.children(recursive=True)]
-        return Process(part, pid, sum(_private_bytes(process) for process in tree) / MIB)
-    except (FileNotFoundError, psutil.NoSuchProcess):
+        family = [top, *top.children(recursive=True)] if tree else [top]
+        return Process(part, pid, sum(_private_bytes(process) for process in family) / MIB)
+    except psutil.NoSuchProcess:
         return Process(part, None, 0.0)
 
 
@@ -71,6 +79,8 @@ def _address(part: str, record: Record, state: State) -> str:
     if part.startswith("postgres-"):
         cluster = record.cluster(part.removeprefix("postgres-"), state)
         return cluster.dsn(cluster.service)
+    if part not in record.services:
+        return ""
     doors = record.services[part]
     rpc = f"  grpc {HOST}:{doors.rpc}" if doors.rpc else ""
     return f"http://{HOST}:{doors.http}{rpc}"
