@@ -39,7 +39,7 @@ from services.logistics.entrypoints.deadlines import Deadlines
 from services.logistics.entrypoints.events import Hearing
 from services.logistics.entrypoints.rpc import LogisticsRpc
 from services.logistics.entrypoints.rules import NAME, ROUTES, RULES
-from services.logistics.settings import AppealSettings, LogisticsSettings
+from services.logistics.settings import AppealSettings, HandoverSettings, LogisticsSettings
 
 SERVICE = "logistics"
 
@@ -62,6 +62,7 @@ def assemble(
     handoffs: Handoffs,
     metrics: Metrics,
     settings: AppealSettings,
+    handovers: HandoverSettings,
 ) -> Application:
     """What main runs and tests call: only `handoffs` reaches beyond the database, and only when asked."""
     wire, bell = Wire(topics), Bell()
@@ -76,6 +77,7 @@ def assemble(
         bell=bell,
         metrics=metrics,
         settings=settings,
+        told_every=handovers.told_every,
     )
     return Application(
         works=works,
@@ -96,7 +98,7 @@ async def serve(settings: LogisticsSettings) -> None:
         database = await resources.enter_async_context(Database.connect(settings.database))
         intake = await resources.enter_async_context(_intake(settings, metrics))
         clock, topics = settings.clock_source(), Topics.load(settings.topics.file)
-        app = assemble(database, clock, topics, intake, metrics, settings.appeal)
+        app = assemble(database, clock, topics, intake, metrics, settings.appeal, settings.handovers)
         await app.works.run(lambda work: resume_ticks(work, settings.appeal.tick))
 
         identity = Identity(settings.identity)
@@ -125,7 +127,9 @@ async def operated(settings: LogisticsSettings, argv: Sequence[str]) -> int:
     logs.configure(settings.name, "WARNING")
     topics, metrics = Topics.load(settings.topics.file), Metrics()
     async with Database.connect(settings.database) as database, _intake(settings, metrics) as intake:
-        app = assemble(database, settings.clock_source(), topics, intake, metrics, settings.appeal)
+        app = assemble(
+            database, settings.clock_source(), topics, intake, metrics, settings.appeal, settings.handovers
+        )
         return await operate(
             argv, database=database, works=app.works, handlers=app.handlers, snapshots=app.snapshots,
             topics=topics,

@@ -35,7 +35,19 @@ class AppealSettings(BaseModel):
         return timedelta(seconds=self.arrive_within_s)
 
 
+class HandoverSettings(BaseModel):
+    """How often handovers are told, in seconds of domain time, all of that time together and in no order;
+    0: each at once, which lets those who read the topic guess that neighbours in it are of one household."""
+
+    told_every_s: int = Field(default=0, ge=0)
+
+    @property
+    def told_every(self) -> timedelta:
+        return timedelta(seconds=self.told_every_s)
+
+
 class LogisticsSettings(ChassisSettings):
-    """`AID_APPEAL__…`, and the chassis' own; `AID_INTAKE__TARGET` is needed to ask for hand-off points."""
+    """`AID_APPEAL__…`, `AID_HANDOVERS__…`, and the chassis' own; `AID_INTAKE__TARGET` is needed to ask for hand-off points."""
 
     appeal: AppealSettings = Field(default_factory=AppealSettings)
+    handovers: HandoverSettings = Field(default_factory=HandoverSettings)

@@ -12,8 +12,9 @@ import pytest_asyncio
 from aid.logistics.v1 import logistics_pb2 as pb
 
 from services.chassis.errors import AidError
+from services.chassis.metrics import Metrics
 from services.logistics.domain.refusal import Refusal
-from tests.support.logistics import HOUR, ITEM, PACK, World, logistics
+from tests.support.logistics import HOUR, ITEM, OPERATOR, PACK, World, assembled, logistics
 from tests.support.stack import RunningStack
 
 APPEAL = "aid.logistics.appeal.v1"
@@ -255,8 +256,6 @@ async def test_ticks_stand_at_whole_hours_and_survive_a_restart(world: World) ->
 
 
 async def test_a_known_item_keeps_its_pack_size(world: World) -> None:
-    from tests.support.logistics import OPERATOR
-
     same = pb.PutItemRequest(item=pb.Item(item_id=ITEM, name="Newborn diapers", pack_size=PACK))
     await world.ask("PutItem", same, OPERATOR)
     other = pb.PutItemRequest(item=pb.Item(item_id=ITEM, name="Newborn diapers", pack_size=PACK + 1))
@@ -273,14 +272,5 @@ async def test_a_known_item_keeps_its_pack_size(world: World) -> None:
 
 def _another(world: World) -> World:
     """A second process on the same database."""
-    from pathlib import Path
-
-    from deploy.kafka.topics import FILE
-    from services.chassis.metrics import Metrics
-    from services.chassis.topics import Topics
-    from services.logistics.main import assemble
-    from services.logistics.settings import AppealSettings
-
-    topics = Topics.load(Path(FILE))
-    app = assemble(world.database, world.clock, topics, world.points, Metrics(), AppealSettings())
+    app = assembled(world.database, world.clock, world.points, Metrics())
     return World(app, world.database, world.clock, world.points, world.metrics, world.warehouse)

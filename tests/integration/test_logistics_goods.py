@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -14,9 +16,11 @@ from aid.logistics.v1 import logistics_pb2 as pb
 from aid.matching.v1 import events_pb2 as matching
 
 from services.chassis.errors import AidError
+from services.chassis.ids import random_id
 from services.logistics.domain.ids import AllocationId
 from services.logistics.domain.refusal import Refusal
-from tests.support.logistics import CARRIER, CREW, ITEM, OTHER_CREW, PACK, World, logistics
+from services.logistics.settings import HandoverSettings
+from tests.support.logistics import CARRIER, CREW, ITEM, OPERATOR, OTHER_CREW, PACK, World, logistics
 from tests.support.stack import RunningStack
 
 ALLOCATIONS = "aid.logistics.allocations.v1"
@@ -176,9 +180,6 @@ async def test_a_refusal_says_what_could_be_had(world: World) -> None:
 
 
 async def test_goods_come_from_the_area_and_else_from_elsewhere(world: World) -> None:
-    from services.chassis.ids import random_id
-    from tests.support.logistics import OPERATOR
-
     far = pb.PutWarehouseRequest(
         warehouse_id=str(random_id()), name="West depot", area="hillside", address="Hill 1",
         agency_id=CREW.agency,
@@ -221,7 +222,7 @@ async def test_a_withdrawal_frees_the_goods_once_and_wins_over_a_late_proposal(w
     await world.withdraw(allocation_id)
     assert await world.stock() == (0, 10, 0)
     assert (await last_stock(world)).free == 10
-    overtaken = AllocationId(__import__("uuid").uuid4())
+    overtaken = AllocationId(random_id())
     await world.withdraw(overtaken)
     late = matching.AllocationProposed(
         allocation_id=str(overtaken), item_id=ITEM, quantity=3, area="riverside", week="2026-W10"
@@ -281,6 +282,35 @@ async def test_a_bag_that_is_withdrawn_on_its_way_loses_its_point_but_may_still_
         await world.ask("GetHandoff", pb.GetHandoffRequest(bag_code=bag), CARRIER)
     await world.ask("ConfirmHandover", pb.ConfirmHandoverRequest(bag_code=bag), CARRIER)
     assert await world.stock() == (0, 7, 0)
+
+
+async def test_handovers_of_one_household_are_told_among_others_in_no_order(stack: RunningStack) -> None:
+    """Bags that a carrier gave one after the other stand anywhere among all of that hour."""
+    async with logistics(stack, HandoverSettings(told_every_s=3600)) as world:
+        await world.put_on_shelf(1000)
+        given = [await world.propose(1) for _ in range(40)]
+        code_of = {
+            row["allocation_id"]: row["bag_code"]
+            for row in await world.database.pool.fetch("SELECT allocation_id, bag_code FROM allocation")
+        }
+        for allocation in given:
+            bag = code_of[allocation]
+            await world.ask("DispatchBag", pb.DispatchBagRequest(bag_code=bag, carrier="carrier"), CREW)
+            await world.ask("ConfirmHandover", pb.ConfirmHandoverRequest(bag_code=bag), CARRIER)
+        assert "HandoverConfirmed" not in await world.told(ALLOCATIONS)
+        assert await world.stock() == (0, 960, 0)
+        await world.advance(timedelta(hours=1))
+        rows = await world.database.pool.fetch(
+            "SELECT key FROM outbox WHERE headers->>'ce_type' LIKE '%.HandoverConfirmed' ORDER BY id"
+        )
+        told = [row["key"] for row in rows]
+        assert sorted(told) == sorted(map(str, given))
+        neighbours = sum(
+            abs(told.index(str(first)) - told.index(str(second))) == 1 for first, second in pairwise(given)
+        )
+        assert neighbours < 12, "39 if they were told in their order, about 2 by chance"
+        await world.advance(timedelta(hours=5))
+        assert (await world.told(ALLOCATIONS)).count("HandoverConfirmed") == 40
 
 
 async def test_the_same_command_gets_the_same_answer_and_another_under_its_key_a_conflict(
@@ -345,8 +375,6 @@ async def test_every_event_tells_no_finer_time_than_the_hour(world: World) -> No
     await world.advance(timedelta(minutes=17))
     await world.sent(line_id, 2)
     rows = await world.database.pool.fetch("SELECT headers FROM outbox")
-    import json
-
     for row in rows:
         headers = json.loads(row["headers"])
         assert headers["ce_time"][14:19] == headers["ce_recordedtime"][14:19] == "00:00"

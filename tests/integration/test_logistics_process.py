@@ -14,8 +14,10 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import grpc
 import grpc.aio
 import httpx
@@ -26,6 +28,7 @@ from aid.matching.v1 import events_pb2 as matching
 from aiokafka import AIOKafkaProducer
 from google.protobuf.message import Message
 
+from deploy.kafka.topics import FILE as TOPICS
 from deploy.local.identity import Issuer
 from deploy.local.paths import PROJECT
 from deploy.local.users import Users
@@ -136,7 +139,7 @@ async def network(own: RunningStack) -> AsyncIterator[Network]:
 
 async def say(stack: RunningStack, topic_name: str, key: str, *messages: Message) -> None:
     """Events of matching in Kafka, numbered from 1, as its relay would send them."""
-    topics = Topics.load(_topics_file())
+    topics = Topics.load(Path(TOPICS))
     now = datetime.now(UTC)
     async with AIOKafkaProducer(bootstrap_servers=stack.bootstrap, acks="all") as producer:
         for sequence, message in enumerate(messages, start=1):
@@ -147,12 +150,6 @@ async def say(stack: RunningStack, topic_name: str, key: str, *messages: Message
             await producer.send_and_wait(
                 topic_name, event.payload, key=key.encode(), headers=headers(event, "matching", 1, sequence)
             )
-
-
-def _topics_file() -> Any:
-    from deploy.kafka.topics import FILE
-
-    return FILE
 
 
 async def eventually(look: Any, what: str, within_s: float = 30) -> Any:
@@ -324,7 +321,5 @@ async def _true(value: bool) -> bool:
 
 
 async def _database(network: Network) -> Any:
-    import asyncpg
-
     cluster = network.stack.record.cluster("logistics", network.stack.state)
     return await asyncpg.connect(cluster.dsn(cluster.service), password=cluster.password(cluster.service))

@@ -7,7 +7,6 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,11 +14,9 @@ from aid.logistics.v1 import logistics_pb2 as pb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.kafka.topics import FILE
 from services.chassis.call import Principal
 from services.chassis.ids import random_id, uuid7
 from services.chassis.metrics import Metrics
-from services.chassis.topics import Topics
 from services.logistics.application.ports import Work
 from services.logistics.domain.events import (
     ShipmentClosed,
@@ -30,9 +27,7 @@ from services.logistics.domain.events import (
 from services.logistics.domain.ids import ShipmentId, WarehouseId
 from services.logistics.domain.refusal import Refusal
 from services.logistics.entrypoints.rpc import LogisticsRpc
-from services.logistics.main import assemble
-from services.logistics.settings import AppealSettings
-from tests.support.logistics import OPERATOR, World, call, logistics
+from tests.support.logistics import OPERATOR, World, assembled, call, logistics
 from tests.support.stack import RunningStack
 
 
@@ -123,8 +118,7 @@ async def story_in(world: World) -> Story:
         ),
         OPERATOR,
     )
-    topics = Topics.load(Path(FILE))
-    other = assemble(world.database, world.clock, topics, world.points, Metrics(), AppealSettings())
+    other = assembled(world.database, world.clock, world.points, Metrics())
     assert isinstance(other.service.implementation, LogisticsRpc)
     return Story(world, [world.rpc, other.service.implementation], warehouse_id, crew)
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from aid.logistics.v1 import logistics_pb2 as pb
 from aid.matching.v1 import events_pb2 as matching
 from google.protobuf.message import Message
@@ -18,7 +17,7 @@ from google.protobuf.message import Message
 from deploy.kafka.topics import FILE as TOPICS
 from services.chassis import tracing
 from services.chassis.call import PUBLIC, UNLIMITED, Call, Principal
-from services.chassis.clock import FixedClock
+from services.chassis.clock import Clock, FixedClock
 from services.chassis.database import Database, DatabaseSettings
 from services.chassis.envelope import Received
 from services.chassis.ids import random_id
@@ -32,7 +31,7 @@ from services.logistics.domain.ids import AllocationId
 from services.logistics.domain.refusal import Refusal
 from services.logistics.entrypoints.rpc import LogisticsRpc
 from services.logistics.main import Application, assemble
-from services.logistics.settings import AppealSettings
+from services.logistics.settings import AppealSettings, HandoverSettings
 from tests.support.stack import RunningStack
 
 # A little after twelve: nothing in a test depends on what happens at the stroke.
@@ -199,14 +198,27 @@ async def settings_of(stack: RunningStack) -> DatabaseSettings:
     return settings
 
 
+def assembled(
+    database: Database,
+    clock: Clock,
+    points: Points,
+    metrics: Metrics,
+    handovers: HandoverSettings | None = None,
+) -> Application:
+    """The service as main assembles it, with hand-off points from memory."""
+    topics = Topics.load(Path(TOPICS))
+    return assemble(
+        database, clock, topics, points, metrics, AppealSettings(), handovers or HandoverSettings()
+    )
+
+
 @asynccontextmanager
-async def logistics(stack: RunningStack, appeal: AppealSettings | None = None) -> AsyncIterator[World]:
+async def logistics(stack: RunningStack, handovers: HandoverSettings | None = None) -> AsyncIterator[World]:
     """A world at noon with one warehouse in the area, its first tick done."""
     settings, clock, points, metrics = await settings_of(stack), FixedClock(NOON), Points(), Metrics()
     async with Database.connect(settings) as database:
-        chosen = appeal or AppealSettings()
-        app = assemble(database, clock, Topics.load(Path(TOPICS)), points, metrics, chosen)
-        await app.works.run(lambda work: resume_ticks(work, chosen.tick))
+        app = assembled(database, clock, points, metrics, handovers)
+        await app.works.run(lambda work: resume_ticks(work, HOUR))
         world = World(app, database, clock, points, metrics, str(random_id()))
         await world.ask(
             "PutWarehouse",
@@ -218,8 +230,3 @@ async def logistics(stack: RunningStack, appeal: AppealSettings | None = None) -
         )  # fmt: skip
         await world.advance(timedelta(0))
         yield world
-
-
-async def owner(settings: DatabaseSettings) -> asyncpg.Connection[asyncpg.Record]:
-    """A connection of the owner, who may do whatever SQL can."""
-    return await asyncpg.connect(settings.owner_dsn, password=settings.owner_password())

@@ -8,6 +8,7 @@ import asyncpg
 
 from services.chassis.work import Work
 from services.logistics.domain.allocations import AllocationState, Bag, Proposal
+from services.logistics.domain.events import HandoverConfirmed
 from services.logistics.domain.ids import AllocationId, Area, BagCode, ItemId, Pieces, WarehouseId
 
 COLUMNS = (
@@ -68,12 +69,26 @@ class PostgresAllocations:
         )
         return None if row is None else (bag(row), row["agency"])
 
-    def move(self, bag: Bag, state: AllocationState, *, carrier: str = "", day: date | None = None) -> None:
+    def move(
+        self,
+        bag: Bag,
+        state: AllocationState,
+        *,
+        carrier: str = "",
+        day: date | None = None,
+        told: bool = True,
+    ) -> None:
         self._work.write(
-            "UPDATE allocation SET state = $2, carrier = $3, day = $4 WHERE allocation_id = $1",
-            bag.allocation_id, state, carrier, day,
+            "UPDATE allocation SET state = $2, carrier = $3, day = $4, told = $5 WHERE allocation_id = $1",
+            bag.allocation_id, state, carrier, day, told,
             expect=1,
         )  # fmt: skip
+
+    async def untold(self) -> list[HandoverConfirmed]:
+        rows = await self._work.connection.fetch(
+            "UPDATE allocation SET told = true WHERE NOT told RETURNING allocation_id, day"
+        )
+        return [HandoverConfirmed(AllocationId(row["allocation_id"]), row["day"]) for row in rows]
 
 
 def bag(row: asyncpg.Record) -> Bag:

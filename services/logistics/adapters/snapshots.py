@@ -52,17 +52,18 @@ class AllocationSnapshots(Snapshots):
         "SELECT allocation_id::text AS key FROM allocation WHERE item_id IS NOT NULL ORDER BY allocation_id"
     )
     _state = """
-        SELECT state, coalesce(bag_code, '') AS bag_code, available, coalesce(day::text, '') AS day
+        SELECT state, told, coalesce(bag_code, '') AS bag_code, available, coalesce(day::text, '') AS day
         FROM allocation WHERE allocation_id = $1 AND item_id IS NOT NULL
     """
 
     def _message(self, key: str, rows: list[asyncpg.Record]) -> Message:
         row = rows[0]
-        # That a bag is with its carrier is nobody's business: until it is given it is reserved.
-        state = "reserved" if row["state"] == "dispatched" else row["state"]
+        # That a bag is with its carrier is nobody's business: until its handover is told it is reserved.
+        under_way = row["state"] == "dispatched" or not row["told"]
+        state = "reserved" if under_way else row["state"]
         return said.AllocationState(
             allocation_id=key, state=state, bag_code=row["bag_code"] if state != "withdrawn" else "",
-            available=row["available"], day=row["day"],
+            available=row["available"], day="" if under_way else row["day"],
         )  # fmt: skip
 
 

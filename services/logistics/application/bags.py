@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
+from datetime import timedelta
+
 from services.logistics.application.ports import Handoffs, Reads, Work
 from services.logistics.domain.allocations import AllocationState, Bag
+from services.logistics.domain.appeal import tick_at
 from services.logistics.domain.catalogue import text
 from services.logistics.domain.events import HandoverConfirmed
 from services.logistics.domain.ids import BagCode
 from services.logistics.domain.refusal import not_found
+
+TOLD = "handovers-told"
 
 
 async def dispatch_bag(work: Work, bag_code: BagCode, carrier: str, agency: str) -> None:
@@ -17,8 +23,12 @@ async def dispatch_bag(work: Work, bag_code: BagCode, carrier: str, agency: str)
     work.allocations.move(bag, AllocationState.DISPATCHED, carrier=text(carrier, "carrier"))
 
 
-async def confirm_handover(work: Work, bag_code: BagCode, carrier: str) -> None:
-    """The bag met its household: the goods leave stock, and the day is told, never the hour."""
+async def confirm_handover(work: Work, bag_code: BagCode, carrier: str, told_every: timedelta) -> None:
+    """The bag met its household: the goods leave stock, and the day is told, never the hour.
+
+    With `told_every` it is told on the next such tick, among the others: bags that were given one after the
+    other may belong to one household, and their neighbourhood in the log would say so.
+    """
     found = await work.allocations.bag(bag_code)
     if found is None:
         raise not_found()
@@ -26,9 +36,21 @@ async def confirm_handover(work: Work, bag_code: BagCode, carrier: str) -> None:
     bag.carried_by(carrier)
     bag.may_be_given()
     day = work.now.date()
-    work.allocations.move(bag, AllocationState.HANDED_OVER, carrier=carrier, day=day)
+    at_once = not told_every
+    work.allocations.move(bag, AllocationState.HANDED_OVER, carrier=carrier, day=day, told=at_once)
     work.stock.hand_out(bag.warehouse_id, bag.item_id, bag.quantity)
-    work.tell(HandoverConfirmed(bag.allocation_id, day))
+    if at_once:
+        work.tell(HandoverConfirmed(bag.allocation_id, day))
+    else:
+        await work.arm(TOLD, "", tick_at(work.now, told_every) + told_every)
+
+
+async def tell_handovers(work: Work) -> int:
+    """All that happened since the last time, in an order that says nothing; how many."""
+    handovers = await work.allocations.untold()
+    secrets.SystemRandom().shuffle(handovers)
+    work.tell(*handovers)
+    return len(handovers)
 
 
 async def get_handoff(

@@ -11,7 +11,7 @@ from services.chassis import work as chassis
 from services.logistics.domain.allocations import AllocationState, Bag, Proposal
 from services.logistics.domain.appeal import Line
 from services.logistics.domain.catalogue import Item, Warehouse
-from services.logistics.domain.events import Event, ShipmentEvent, StockChanged
+from services.logistics.domain.events import Event, HandoverConfirmed, ShipmentEvent, StockChanged
 from services.logistics.domain.ids import (
     AllocationId,
     Area,
@@ -172,11 +172,20 @@ class Allocations(Protocol):
     async def withdrawn(self, allocation_id: AllocationId) -> Bag | None:
         """Remember that it is not wanted, also when it was never seen; its bag, locked, if it has goods."""
 
+    async def untold(self) -> list[HandoverConfirmed]:
+        """Handovers that nobody was told of; from now on they count as told."""
+
     async def bag(self, bag_code: BagCode) -> tuple[Bag, str] | None:
         """The bag, locked, and the agency of its warehouse."""
 
     def move(
-        self, bag: Bag, state: AllocationState, *, carrier: str = "", day: date | None = None
+        self,
+        bag: Bag,
+        state: AllocationState,
+        *,
+        carrier: str = "",
+        day: date | None = None,
+        told: bool = True,
     ) -> None: ...
 
 

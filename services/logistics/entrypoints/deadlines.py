@@ -9,6 +9,7 @@ from uuid import UUID
 from services.chassis.metrics import Metrics
 from services.chassis.timers import Deadline, Due
 from services.logistics.application.admit_pledges import EXPIRY
+from services.logistics.application.bags import TOLD, tell_handovers
 from services.logistics.application.parcels import ARRIVAL, expire_pledges, give_up_box
 from services.logistics.application.ports import Work
 from services.logistics.application.tick_appeal import TICK, tick_appeal
@@ -24,7 +25,7 @@ class Deadlines:
         self._metrics = metrics
 
     def by_kind(self) -> Mapping[str, Deadline[Work]]:
-        return {TICK: self.tick, EXPIRY: self.pledges_end, ARRIVAL: self.box_is_lost}
+        return {TICK: self.tick, EXPIRY: self.pledges_end, ARRIVAL: self.box_is_lost, TOLD: self.handovers}
 
     async def tick(self, due: Due, work: Work) -> None:
         """The public list changes now, and arms its next change."""
@@ -37,6 +38,10 @@ class Deadlines:
         line_id, _, _ = due.subject.partition("/")
         ended = await expire_pledges(work, LineId(UUID(line_id)), due.due_at)
         work.after_commit(partial(self._metrics.pledges_expired_total.inc, ended))
+
+    async def handovers(self, due: Due, work: Work) -> None:
+        """What was given since the last time is told together."""
+        await tell_handovers(work)
 
     async def box_is_lost(self, due: Due, work: Work) -> None:
         """A parcel that was sent and never came."""

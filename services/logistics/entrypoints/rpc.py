@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 from aid.logistics.v1 import logistics_pb2 as pb
@@ -45,6 +46,7 @@ class LogisticsRpc:
     bell: Bell
     metrics: Metrics
     settings: AppealSettings
+    told_every: timedelta
 
     async def PutItem(self, request: pb.PutItemRequest, call: Call) -> pb.PutItemResponse:
         async def act(work: Work) -> pb.PutItemResponse:
@@ -156,7 +158,8 @@ class LogisticsRpc:
         self, request: pb.ConfirmHandoverRequest, call: Call
     ) -> pb.ConfirmHandoverResponse:
         async def act(work: Work) -> pb.ConfirmHandoverResponse:
-            await confirm_handover(work, BagCode(request.bag_code), call.principal.subject)
+            carrier = call.principal.subject
+            await confirm_handover(work, BagCode(request.bag_code), carrier, self.told_every)
             work.after_commit(self.metrics.handovers_total.inc)
             return pb.ConfirmHandoverResponse()
 
