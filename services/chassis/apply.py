@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, assert_never
@@ -22,7 +21,6 @@ W = TypeVar("W", bound=Work)
 Handler = Callable[[Received, W], Awaitable[None]]
 
 POISON_LIMIT = 20
-_LONGEST_BACKOFF_S = 5.0
 
 # Classes of SQLSTATE that pass by themselves: connection, transaction, resources, operator, system.
 _PASSING_STATES = ("08", "40", "53", "55", "57", "58")
@@ -31,6 +29,10 @@ _PASSING_KINDS = frozenset({errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, error
 
 class TransientError(Exception):
     """A handler's word for "not now": the record is tried again, its partition waits."""
+
+
+class NotNowError(Exception):
+    """The circumstances, not the record, are at fault: come back later."""
 
 
 class PermanentError(Exception):
@@ -65,6 +67,7 @@ class Applier(Generic[W]):
         self._consumer = consumer
         self._handlers = handlers
         self._metrics = metrics
+        self._meters: dict[str, _Meters] = {}
         self._poison_in_a_row = 0
 
     def begin(self, parked_lately: int) -> None:
@@ -74,9 +77,9 @@ class Applier(Generic[W]):
     async def batch(self, topic: Topic, position: Position, records: Sequence[Record]) -> Position:
         """Apply them and return the new position.
 
-        Raises StaleError when another owner moved on, SequenceConflictError and TooManyParkedError when
-        nobody may go on. A record that can never be applied is parked; one that cannot be now is tried
-        until it can.
+        A record that can never be applied is parked. Raises NotNowError for one that may be applied later (those
+        before it are committed, as the stored position tells), StaleError when another owner moved on,
+        SequenceConflictError and TooManyParkedError when nobody may go on.
         """
         if len(records) > 1:
             try:
@@ -91,8 +94,8 @@ class Applier(Generic[W]):
         return position
 
     async def _single(self, topic: Topic, position: Position, record: Record) -> Position:
+        """Apply one record; a record of its key that waited for it may be the one that fails."""
         poison: dict[int, str] = {}
-        attempt = 0
         while True:
             try:
                 return await self._transaction(topic, position, [record], poison)
@@ -101,16 +104,13 @@ class Applier(Generic[W]):
             except Exception as error:
                 cause = _cause(error)
                 offset = error.offset if isinstance(error, _UnappliedError) else record.offset
-                if not _passing(cause):
-                    if offset in poison:
-                        raise
-                    self._count_poison(topic, cause)
-                    poison[offset] = _slug(cause)
-                    continue
-                _log.warning("record-waits", cause, topic=topic.name, attempt=attempt)
-                self._metrics.consumer_retries_total.labels(topic.name).inc()
-            await asyncio.sleep(min(0.05 * 2**attempt, _LONGEST_BACKOFF_S))
-            attempt += 1
+                if _passing(cause):
+                    self._metrics.consumer_retries_total.labels(topic.name).inc()
+                    raise NotNowError(type(cause).__name__) from cause
+                if offset in poison:
+                    raise
+                self._count_poison(topic, cause)
+                poison[offset] = _slug(cause)
 
     async def _transaction(
         self, topic: Topic, position: Position, records: Sequence[Record], poison: Mapping[int, str]
@@ -156,15 +156,28 @@ class Applier(Generic[W]):
     def _count(self, topic: Topic, records: int, tally: Tally) -> None:
         if tally.applied and not tally.poison:
             self._poison_in_a_row = 0
-        metrics, name = self._metrics, topic.name
-        metrics.consumer_batch_records.labels(name).observe(records)
-        metrics.consumer_applied_total.labels(name).inc(len(tally.applied))
-        metrics.consumer_duplicates_total.labels(name).inc(tally.duplicates)
-        metrics.sequence_gaps_total.labels(name).inc(tally.gaps)
+        meters = self._meters.get(topic.name) or self._meters.setdefault(
+            topic.name, _Meters(self._metrics, topic)
+        )
+        meters.batch.observe(records)
+        meters.applied.inc(len(tally.applied))
+        meters.duplicates.inc(tally.duplicates)
+        meters.gaps.inc(tally.gaps)
         if topic.classification == RESTRICTED:  # elsewhere the times are rounded and tell nothing
-            now, age = self._works.clock.now(), metrics.event_age_seconds.labels(name)
+            now = self._works.clock.now()
             for event in tally.applied:
-                age.observe(max(0.0, (now - event.recorded_at).total_seconds()))
+                meters.age.observe(max(0.0, (now - event.recorded_at).total_seconds()))
+
+
+class _Meters:
+    """One topic's meters, looked up once."""
+
+    def __init__(self, metrics: Metrics, topic: Topic) -> None:
+        self.batch = metrics.consumer_batch_records.labels(topic.name)
+        self.applied = metrics.consumer_applied_total.labels(topic.name)
+        self.duplicates = metrics.consumer_duplicates_total.labels(topic.name)
+        self.gaps = metrics.sequence_gaps_total.labels(topic.name)
+        self.age = metrics.event_age_seconds.labels(topic.name)
 
 
 @dataclass(slots=True)

@@ -73,6 +73,8 @@ class Consumer(Generic[W]):
         self._applier = Applier(works, consumer, handlers, self._metrics)
         self._readers: dict[TopicPartition, Reader[W]] = {}
         self._changed = Wakeup()
+        # One batch at a time: partitions that take turns gather larger batches, at half the cost of an event.
+        self._turn = asyncio.Lock()
         self._rebalancing = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -143,7 +145,7 @@ class Consumer(Generic[W]):
         for partition in ours - self._readers.keys():
             reader = Reader(
                 kafka, partition, self._topics[partition.topic], self._consumer,
-                self._database, self._applier, self.progress,
+                self._database, self._applier, self.progress, self._turn,
             )  # fmt: skip
             reader.task.add_done_callback(lambda _: self._changed.set())
             self._readers[partition] = reader

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from services.chassis import outbox
-from services.chassis.envelope import Announcement
 
 _CHANGES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)", re.IGNORECASE)
 _RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
@@ -56,9 +55,7 @@ def independent(effects: Sequence[Effect]) -> bool:
     return _independent(tuple(effect.sql for effect in effects))
 
 
-def composed(
-    effects: Sequence[Effect], announcements: Sequence[Announcement]
-) -> tuple[str, tuple[object, ...]]:
+def composed(effects: Sequence[Effect], events: Sequence[outbox.Row]) -> tuple[str, tuple[object, ...]]:
     """One statement that makes the effects happen, then numbers and writes the events; all of it or nothing.
 
     The effects come first, so that a work locks the rows of its aggregate before those of its streams, as one
@@ -66,9 +63,9 @@ def composed(
     """
     shape = tuple((effect.sql, len(effect.arguments), effect.expect) for effect in effects)
     bound = tuple(argument for effect in effects for argument in effect.arguments)
-    if announcements:
-        bound += outbox.arguments(announcements)
-    return _text(shape, min(len(announcements), 2)), bound
+    if events:
+        bound += outbox.arguments(events)
+    return _text(shape, min(len(events), 2)), bound
 
 
 @lru_cache(maxsize=1024)

@@ -57,25 +57,27 @@ def bucket(topic: str, key: str) -> int:
     return crc32(f"{topic}\0{key}".encode()) % BUCKETS
 
 
-def check(announcement: Announcement) -> None:
-    """Raise UnsendableError unless Kafka will take it: a row that cannot leave would block its bucket."""
+# bucket, topic, key, headers as JSON, payload
+Row = tuple[int, str, str, str, bytes]
+
+
+def row(announcement: Announcement) -> Row:
+    """The event as the outbox keeps it, without the numbers that are drawn for it.
+
+    Raises UnsendableError unless Kafka will take it: a row that cannot leave would block its bucket for ever.
+    """
     if not announcement.key:
         raise UnsendableError(f"{announcement.type}: the key is empty")
-    texts = (announcement.key, *stated(announcement).values())
-    if any("\0" in text for text in texts):
+    headers = msgspec.json.encode(stated(announcement)).decode()
+    if "\\u0000" in headers or "\0" in announcement.key:
         raise UnsendableError(f"{announcement.type}: a header or the key holds a NUL")
-    size = len(announcement.payload) + sum(len(text.encode()) + 32 for text in texts)
+    size = len(announcement.payload) + len(headers.encode()) + len(announcement.key.encode())
     if size > LARGEST_RECORD:
         raise UnsendableError(f"{announcement.type}: {size} bytes are more than {LARGEST_RECORD}")
+    where = bucket(announcement.topic, announcement.key)
+    return where, announcement.topic, announcement.key, headers, announcement.payload
 
 
-def arguments(announcements: Sequence[Announcement]) -> tuple[object, ...]:
+def arguments(rows: Sequence[Row]) -> tuple[object, ...]:
     """What ANNOUNCED binds, or ANNOUNCED_ONE when there is one."""
-    rows = [
-        (
-            bucket(each.topic, each.key), each.topic, each.key,
-            msgspec.json.encode(stated(each)).decode(), each.payload,
-        )
-        for each in announcements
-    ]  # fmt: skip
     return rows[0] if len(rows) == 1 else tuple(map(list, zip(*rows, strict=True)))

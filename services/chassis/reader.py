@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 
 from services.chassis import logs
-from services.chassis.apply import Applier
+from services.chassis.apply import Applier, NotNowError
 from services.chassis.database import Database
 from services.chassis.health import Progress
 from services.chassis.inbox import Position
@@ -31,8 +31,8 @@ W = TypeVar("W", bound=Work)
 BATCH = 500
 FINISH_S = 8.0
 _FETCH_MS = 1000
-# A partition may be fetched from a wrong place once or twice around a rebalance, not for ever.
-_JUMPS = 5
+_LOST_LIMIT = 5
+_LONGEST_BACKOFF_S = 5.0
 
 _STANDS = """
 SELECT topic, partition, next_offset, version FROM consumer_position
@@ -60,7 +60,9 @@ class Reader(Generic[W]):
         database: Database,
         applier: Applier[W],
         progress: Progress,
+        turn: asyncio.Lock,
     ) -> None:
+        self._turn = turn
         self._kafka = kafka
         self._partition = partition
         self._topic = topic
@@ -68,15 +70,16 @@ class Reader(Generic[W]):
         self._database = database
         self._applier = applier
         self._progress = progress
-        self._fetching = False
+        self._at_rest = False
         self._stopping = False
-        self._jumps = 0
+        self._lost = 0
+        self._attempt = 0
         self.task = asyncio.create_task(self._run(), name=f"reader {partition.topic} {partition.partition}")
 
     async def stop(self) -> None:
         """Finish the batch that is being applied; what was only fetched will be fetched again."""
         self._stopping = True
-        if self._fetching:
+        if self._at_rest:
             self.task.cancel()
         await ended(self.task, FINISH_S)
 
@@ -94,7 +97,7 @@ class Reader(Generic[W]):
 
     async def _fetch(self) -> Sequence[ConsumerRecord] | None:
         """What has arrived, nothing after a second, or None when Kafka does not know where we stand."""
-        self._fetching = True
+        self._at_rest = True
         try:
             found = await self._kafka.getmany(self._partition, timeout_ms=_FETCH_MS, max_records=BATCH)
             records: Sequence[ConsumerRecord] = found.get(self._partition, ())
@@ -102,38 +105,60 @@ class Reader(Generic[W]):
         except (NoOffsetForPartitionError, OffsetOutOfRangeError):
             return None
         finally:
-            self._fetching = False
+            self._at_rest = False
 
     async def _apply(self, position: Position, records: Sequence[ConsumerRecord]) -> Position:
         try:
-            moved = await self._applier.batch(self._topic, position, records)
+            async with self._turn:
+                more = await self._more(records[-1].offset + 1)
+                moved = await self._applier.batch(self._topic, position, [*records, *more])
         except StaleError:
             _log.warning("another-owner-moved-on", topic=self._topic.name)
             return await self._seek()
+        except NotNowError as error:
+            _log.warning("partition-waits", error, topic=self._topic.name, attempt=self._attempt)
+            self._at_rest = True
+            await asyncio.sleep(min(0.05 * 2**self._attempt, _LONGEST_BACKOFF_S))
+            self._at_rest = False
+            self._attempt = min(self._attempt + 1, 10)
+            return await self._seek()
+        self._attempt = 0
         self._progress.moved()
         return moved
+
+    async def _more(self, offset: int) -> Sequence[ConsumerRecord]:
+        """What has come while we waited for our turn: a larger batch costs hardly more."""
+        found = await self._kafka.getmany(self._partition, max_records=BATCH)
+        records: Sequence[ConsumerRecord] = found.get(self._partition, ())
+        return records if records and (records[0].offset == offset or self._topic.compacted) else ()
 
     def _follows(self, position: Position, records: Sequence[ConsumerRecord]) -> bool:
         """Whether the first record is the one that is to be read next; a compacted topic has holes."""
         first = records[0].offset
         if first == position.next_offset or (self._topic.compacted and first > position.next_offset):
-            self._jumps = 0
+            self._lost = 0
             return True
-        self._jumps += 1
-        _log.warning("fetched-from-elsewhere", topic=self._topic.name, jumps=self._jumps)
-        if self._jumps > _JUMPS:
-            raise PositionLostError(f"{self._topic.name}: the record to be read next is not there")
+        self._count_lost("fetched-from-elsewhere")
         return False
 
     async def _seek(self) -> Position:
         """Look up where we stand and make Kafka go there. A new consumer begins where the log begins."""
-        begins = (await self._kafka.beginning_offsets([self._partition]))[self._partition]
-        ends = (await self._kafka.end_offsets([self._partition]))[self._partition]
-        position = await self._stands(begins)
-        if position.next_offset > ends or (position.next_offset < begins and not self._topic.compacted):
-            raise PositionLostError(f"{self._topic.name}: stands outside of what Kafka has")
-        self._kafka.seek(self._partition, max(position.next_offset, begins))
-        return position
+        while True:
+            begins = (await self._kafka.beginning_offsets([self._partition]))[self._partition]
+            ends = (await self._kafka.end_offsets([self._partition]))[self._partition]
+            position = await self._stands(begins)
+            if (begins <= position.next_offset or self._topic.compacted) and position.next_offset <= ends:
+                self._kafka.seek(self._partition, max(position.next_offset, begins))
+                return position
+            self._count_lost("stands-outside-of-the-log")
+            await asyncio.sleep(1)
+
+    def _count_lost(self, event: str) -> None:
+        """Around a rebalance or a restart of the broker this may pass; for ever it may not."""
+        self._lost += 1
+        _log.warning(event, topic=self._topic.name, times=self._lost)
+        if self._lost > _LOST_LIMIT:
+            raise PositionLostError(f"{self._topic.name}: {event}")
 
     async def _stands(self, begins: int) -> Position:
         which = (self._consumer, self._partition.topic, self._partition.partition)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
@@ -147,8 +148,8 @@ class Relay:
                 DELETE, [row["bucket"] for row in acknowledged], list(map(_id, acknowledged))
             )
             self.progress.moved()
-            for row in acknowledged:
-                self._metrics.relay_sent_total.labels(row["topic"]).inc()
+            for topic, many in Counter(row["topic"] for row in acknowledged).items():
+                self._metrics.relay_sent_total.labels(topic).inc(many)
         if len(acknowledged) < len(rows):
             # Whatever it was (a sequence out of order wedges a producer for good), a new one begins clean.
             self._metrics.relay_failures_total.inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import groupby
@@ -53,7 +53,8 @@ class Work:
         self.connection = connection
         self.now = now
         self._effects: list[Effect] = []
-        self._announcements: list[Announcement] = []
+        self._rows: dict[str, list[tuple[object, ...]]] = {}
+        self._events: list[outbox.Row] = []
         self._timers: dict[tuple[str, str], tuple[datetime, bytes] | None] = {}
         self._callbacks: list[Callable[[], object]] = []
         self._transaction: Transaction | None = None
@@ -66,11 +67,17 @@ class Work:
         """
         self._effects.append(Effect(statement, arguments, expect))
 
+    def collect(self, statement: str, *row: object) -> None:
+        """Promise one row of many: what is collected under one statement is written by it at once.
+
+        The statement takes an array for each column: `INSERT INTO t (a, b) SELECT * FROM unnest($1::text[],
+        $2::bigint[])`. Rows come after all that was promised by `write`, in the order of their collection.
+        """
+        self._rows.setdefault(statement, []).append(row)
+
     def announce(self, *announcements: Announcement) -> None:
         """Say what has become true. Raises UnsendableError for an event that could never leave."""
-        for announcement in announcements:
-            outbox.check(announcement)
-        self._announcements.extend(announcements)
+        self._events.extend(map(outbox.row, announcements))
 
     async def arm(self, kind: str, subject: str, due_at: datetime, payload: bytes = b"") -> None:
         """Promise that something happens at `due_at`, domain time; arming it again moves it."""
@@ -98,14 +105,13 @@ class Work:
 
     async def _first(self) -> None:
         """What must happen before the connection is used by anybody else."""
-        if self._transaction is not None and not self._effects:
+        if self._transaction is not None and not self._effects and not self._rows:
             return
         session = cast(Session, self.connection)
         session.before_use(None)
         try:
             await self._begin()
-            effects, self._effects = self._effects, []
-            await self._write(effects)
+            await self._write(self._take_effects())
         finally:
             session.before_use(self._first)
 
@@ -117,14 +123,14 @@ class Work:
 
     async def _commit(self) -> None:
         cast(Session, self.connection).before_use(None)
-        effects = self._effects
+        effects = self._take_effects()
         if not independent(effects):
             await self._begin()
             await self._write(effects)
             effects = []
         effects = effects + self._promises()
-        if effects or self._announcements:
-            await self._send(*composed(effects, self._announcements))
+        if effects or self._events:
+            await self._send(*composed(effects, self._events))
         if self._transaction is not None:
             await self._transaction.commit()
 
@@ -132,6 +138,11 @@ class Work:
         cast(Session, self.connection).before_use(None)
         if self._transaction is not None and not self.connection.is_closed():
             await self._transaction.rollback()
+
+    def _take_effects(self) -> list[Effect]:
+        effects = [*self._effects, *(Effect(sql, _columns(rows)) for sql, rows in self._rows.items())]
+        self._effects, self._rows = [], {}
+        return effects
 
     async def _write(self, effects: list[Effect]) -> None:
         """In the order in which they were promised; neighbours with the same text in one go."""
@@ -154,15 +165,11 @@ class Work:
     def _promises(self) -> list[Effect]:
         armed = [(*which, *what) for which, what in self._timers.items() if what is not None]
         disarmed = [which for which, what in self._timers.items() if what is None]
-        return [
-            Effect(sql, tuple(map(list, zip(*rows, strict=True))))
-            for sql, rows in ((_ARM, armed), (_DISARM, disarmed))
-            if rows
-        ]
+        return [Effect(sql, _columns(rows)) for sql, rows in ((_ARM, armed), (_DISARM, disarmed)) if rows]
 
     def _committed(self, database: Database) -> None:
         """Wake who waits for this commit, in this process."""
-        if self._announcements:
+        if self._events:
             database.committed.set()
         if self._timers:
             database.timers_changed.set()
@@ -171,6 +178,10 @@ class Work:
                 callback()
             except Exception as error:  # noqa: BLE001 - the work is committed: it cannot fail any more
                 _log.error("after-commit-failed", error)
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> tuple[list[object], ...]:
+    return tuple(map(list, zip(*rows, strict=True)))
 
 
 W = TypeVar("W", bound=Work)

@@ -13,7 +13,7 @@ import pytest
 
 from services.chassis.database import Connection, Database
 from services.chassis.effects import composed
-from services.chassis.outbox import UnsendableError
+from services.chassis.outbox import UnsendableError, row
 from services.chassis.relay import DELETE, PENDING, PER_BUCKET, session_for
 from tests.support.messaging import opened, said, until, works_of
 from tests.support.order import inversions
@@ -37,7 +37,7 @@ OVERRIDING SYSTEM VALUE SELECT id, 0, $1, $2, '{}', '', epoch, last FROM locked
 
 
 async def _say(connection: Connection, key: str) -> None:
-    sql, arguments = composed([], [said("t", key, 1)])
+    sql, arguments = composed([], [row(said("t", key, 1))])
     await connection.fetchval(sql, *arguments)
 
 

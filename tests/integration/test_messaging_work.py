@@ -84,6 +84,22 @@ async def test_writes_to_one_table_all_happen_and_in_their_order(stack: RunningS
         assert await database.pool.fetchval("SELECT last FROM stream WHERE key = 'b'") == 50
 
 
+async def test_what_is_collected_is_one_round_trip_and_is_seen(stack: RunningStack) -> None:
+    collected = "INSERT INTO said (key, number) SELECT * FROM unnest($1::text[], $2::bigint[])"
+    async with opened(stack) as database:
+        async with counted(works_of(database)) as (work, sent):
+            for number in range(300):
+                work.collect(collected, "a", number)
+                work.announce(said("t", "a", number))
+        assert len(sent) == 1
+        async with works_of(database)() as work:
+            work.collect(collected, "b", 1)
+            assert await work.connection.fetchval("SELECT count(*) FROM said") == 301
+            work.collect(collected, "b", 2)
+        assert await database.pool.fetchval("SELECT count(*) FROM said") == 302
+        assert await database.pool.fetchval("SELECT last FROM stream") == 300
+
+
 @pytest.mark.parametrize("begun", [False, True])
 async def test_nothing_of_a_work_that_fails_remains(stack: RunningStack, begun: bool) -> None:
     async with opened(stack) as database:

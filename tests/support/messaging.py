@@ -159,3 +159,18 @@ async def running(*parts: Relay | Consumer[Words]) -> AsyncIterator[None]:
     finally:
         for part in reversed(parts):
             await part.drain()
+
+
+class Snapshotting:
+    """The miniature's full state: the greatest number that was said of a key."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    async def keys(self, connection: Connection) -> AsyncIterator[str]:
+        for row in await connection.fetch("SELECT DISTINCT key FROM said ORDER BY key"):
+            yield row["key"]
+
+    async def snapshot(self, connection: Connection, key: str) -> Announcement | None:
+        number = await connection.fetchval("SELECT max(number) FROM said WHERE key = $1", key)
+        return None if number is None else said(self._topic, key, number, snapshot=True)
