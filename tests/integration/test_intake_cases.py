@@ -168,6 +168,26 @@ async def test_needs_reported_at_the_same_time_are_all_there(intake: Intake) -> 
     assert len(await intake.announced(opened.case_id)) == 5
 
 
+async def test_no_need_stays_open_in_a_case_that_is_closed_at_the_same_moment(intake: Intake) -> None:
+    for _ in range(20):
+        opened = await opened_case(intake)
+        report = messages.ReportNeedRequest(case_id=opened.case_id, need=goods("soap", 1))
+        close = messages.CloseCaseRequest(case_id=opened.case_id)
+        answers = await asyncio.gather(
+            intake.ask("ReportNeed", report, OUTREACH),
+            intake.ask("CloseCase", close, COLLEAGUE),
+            return_exceptions=True,
+        )
+        assert not isinstance(answers[1], BaseException)
+        view = await intake.case(opened.case_id, OUTREACH)
+        assert {need.state for need in view.needs} <= {"withdrawn"}
+        said = [type(event).__name__ for event in await intake.announced(opened.case_id)]
+        assert said[-1] == "CaseClosed"
+        if isinstance(answers[0], BaseException):
+            assert str(answers[0]) == "The case is closed."
+            assert "NeedReported" not in said
+
+
 async def test_another_agency_gets_the_answer_of_an_absent_case(intake: Intake) -> None:
     opened = await opened_case(intake, lodging(1))
     answers = []

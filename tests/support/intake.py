@@ -187,7 +187,9 @@ def _event(headers: dict[str, str], payload: bytes) -> Message:
 
 
 @asynccontextmanager
-async def opened_intake(stack: RunningStack, folder: Path) -> AsyncIterator[Intake]:
+async def opened_intake(
+    stack: RunningStack, folder: Path, look_again_s: float = 0.2
+) -> AsyncIterator[Intake]:
     """Intake on a database of its own, with the agencies that the principals above belong to."""
     made = await stack.database("intake")
     settings = DatabaseSettings(
@@ -205,7 +207,7 @@ async def opened_intake(stack: RunningStack, folder: Path) -> AsyncIterator[Inta
         clock, matching = FixedClock(NOON), ToldMatching()
         application = assemble(
             database=database, clock=clock, topics=Topics.load(TOPICS), keyring=keyring, secrets=secrets,
-            matching=matching, hub=HUB, metrics=Metrics(), watch_look_again_s=0.2,
+            matching=matching, hub=HUB, metrics=Metrics(), watch_look_again_s=look_again_s,
         )  # fmt: skip
         intake = Intake(application, database, clock, matching, secrets, settings)
         await _register(intake)
