@@ -12,13 +12,14 @@ import contextlib
 import re
 import struct
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from deploy.kafka import topics
 from deploy.local.errors import StackError
 from deploy.local.paths import State, write_private
 from deploy.local.record import Record
@@ -29,7 +30,7 @@ LOOK_SECONDS = 0.05
 
 LATE_TIMERS = "SELECT kind, count(*) FROM timer WHERE due_at <= $1 GROUP BY kind"
 UNSENT = "SELECT count(*) FROM outbox"
-POSITIONS = "SELECT consumer, topic, partition, next_offset FROM consumer_position"
+POSITIONS = "SELECT topic, partition, next_offset FROM consumer_position WHERE consumer = $1"
 SEQUENCES = "SELECT coalesce(sum(last), 0) FROM stream"
 
 
@@ -61,6 +62,8 @@ def now(state: State) -> datetime:
 async def advance(state: State, by: timedelta, patience: float = 60.0) -> None:
     """Move domain time forward, and return when all that is due has happened and arrived.
 
+    What was under way before has arrived before time moves: nothing that fell due may overtake it.
+
     `patience`: seconds until that counts as a failure; the error names what is still not drained.
     """
     if by < timedelta():
@@ -68,6 +71,7 @@ async def advance(state: State, by: timedelta, patience: float = 60.0) -> None:
     record = Record.read(state)
     if not record.stepped:
         raise StackError("this stack runs on wall time; `make clean-data`, then start it with `--stepped`")
+    await drained(state, record, patience)
     with state.clock.open("r+b") as file:
         offset = OFFSET.unpack(file.read(OFFSET.size))[0] + by // timedelta(microseconds=1)
         file.seek(0)
@@ -104,6 +108,7 @@ class Looker:
     """Connections to everything that must be drained."""
 
     databases: Mapping[str, asyncpg.Connection[asyncpg.Record]]
+    reads: Mapping[str, Sequence[TopicPartition]]  # by service, every partition it consumes
     consumer: AIOKafkaConsumer
 
     async def look(self, moment: datetime) -> Look:
@@ -117,8 +122,15 @@ class Looker:
             if unsent := await database.fetchval(UNSENT):
                 still.append(f"{service}: {unsent} events unsent")
             sequences[service] = int(await database.fetchval(SEQUENCES))
-            for consumer, topic, partition, offset in await database.fetch(POSITIONS):
-                behind.setdefault(TopicPartition(topic, partition), {})[consumer] = offset
+            stands = {
+                (topic, partition): offset
+                for topic, partition, offset in await database.fetch(POSITIONS, service)
+            }
+            for partition in self.reads[service]:
+                # A partition that was never read has no row, and all of it is unread.
+                behind.setdefault(partition, {})[service] = stands.get(
+                    (partition.topic, partition.partition), 0
+                )
         still += await self._unread(behind)
         return Look(tuple(still), sequences)
 
@@ -143,4 +155,13 @@ async def _looker(state: State, record: Record) -> AsyncIterator[Looker]:
             resources.push_async_callback(databases[service].close)
         consumer = AIOKafkaConsumer(bootstrap_servers=record.bootstrap)
         await resources.enter_async_context(consumer)
-        yield Looker(databases, consumer)
+        yield Looker(databases, {service: _reads(service) for service in databases}, consumer)
+
+
+def _reads(service: str) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic.name, number)
+        for topic in topics.read()
+        if service in topic.consumers
+        for number in range(topic.partitions)
+    ]

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from deploy.local.story.doors import DoorClosedError
+from deploy.local.story.scenery import sample
+from deploy.local.story.sidewalk import mother
 from deploy.local.story.stage import Stage, expect, until
 
 DONORS = 40
@@ -26,9 +28,23 @@ async def list_is_posted(stage: Stage) -> str:
     lines = await until(lambda: public_list(stage), "the public list")
     expect("diapers-newborn" in lines, f"diapers are on the list, which has {sorted(lines)}")
     expect("twin-stroller" not in lines, "what one household alone needs stays off the list")
+    for item, line in lines.items():
+        expect(
+            line["packsWanted"] == packs_missing(stage, item),
+            f"{item}: {line['packsWanted']} packs are not what is missing",
+        )
     stage.memory.lines = {item: line["lineId"] for item, line in lines.items()}
     wanted = ", ".join(f"{line['packsWanted']} packs {item}" for item, line in sorted(lines.items()))
     return f"public without a token: {wanted}; pooled over at least 3 households, no date, no story"
+
+
+def packs_missing(stage: Stage, item: str) -> int:
+    """What all households of the story need of an item, in whole packs."""
+    region = sample()
+    pieces = sum(household.get("goods", {}).get(item, 0) for household in region["households"])
+    pieces += sum(need["quantity"] for need in mother(stage)["needs"] if need.get("itemId") == item)
+    sizes = {each["item_id"]: each["pack_size"] for each in region["items"]}
+    return -(-pieces // int(sizes[item]))
 
 
 async def strangers_give(stage: Stage) -> str:
