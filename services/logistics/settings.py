@@ -39,7 +39,7 @@ class HandoverSettings(BaseModel):
     """How often handovers are told, in seconds of domain time, all of that time together and in no order;
     0: each at once, which lets those who read the topic guess that neighbours in it are of one household."""
 
-    told_every_s: int = Field(default=0, ge=0)
+    told_every_s: int = Field(default=3600, ge=0)
 
     @property
     def told_every(self) -> timedelta:

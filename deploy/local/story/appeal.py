@@ -44,7 +44,7 @@ def packs_missing(stage: Stage, item: str) -> int:
     pieces = sum(household.get("goods", {}).get(item, 0) for household in region["households"])
     pieces += sum(need["quantity"] for need in mother(stage)["needs"] if need.get("itemId") == item)
     sizes = {each["item_id"]: each["pack_size"] for each in region["items"]}
-    return -(-pieces // int(sizes[item]))
+    return -(-int(pieces) // int(sizes[item]))
 
 
 async def strangers_give(stage: Stage) -> str:

@@ -111,6 +111,7 @@ async def it_reaches_the_family(stage: Stage) -> str:
             "carrier", "logistics", "ConfirmHandover", given, logistics.ConfirmHandoverResponse
         )
         stage.memory.handed_over.append(bag)
+    await stage.advance(timedelta(hours=1))  # handovers are told together, in no order
     await until(lambda: needs_in(stage, {"met": 3}), "the household's diapers shown as met")
     return f"{len(bags)} bags handed over ({', '.join(bags[:3])}…); the advocate sees the need met"
 
