@@ -72,6 +72,15 @@ async def test_the_same_command_again_is_the_same_case(intake: Intake) -> None:
     assert reused.value.reason == "idempotency-key-reused"
 
 
+async def test_a_repetition_that_comes_after_the_end_is_still_the_same_answer(intake: Intake) -> None:
+    request, key = open_request(lodging(2), find_tonight=True), str(uuid.uuid4())
+    first = await intake.ask("OpenCase", request, OUTREACH, key)
+    assert first.tonight.HasField("pending")
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=first.case_id), OUTREACH)
+    late = await intake.ask("OpenCase", request, OUTREACH, key)
+    assert (late.case_id, late.need_ids, late.HasField("tonight")) == (first.case_id, first.need_ids, False)
+
+
 async def test_an_entry_made_offline_keeps_its_ids_and_its_time(intake: Intake) -> None:
     case_id, need_id, met = new_id(), new_id(), Timestamp()
     met.FromDatetime(NOON - timedelta(hours=7))

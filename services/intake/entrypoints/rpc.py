@@ -28,6 +28,7 @@ from services.intake.application.watch_case import watch_case
 from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
 from services.intake.domain.agencies import Agency, Viewer
 from services.intake.domain.ids import AgencyId, AllocationId, CaseId, NeedId, ReferralId, WorkerName
+from services.intake.domain.refusal import Refusal
 from services.intake.entrypoints import requests
 from services.intake.entrypoints.answers import case_message, tonight_message
 from services.intake.entrypoints.imports import get_import_outcomes, import_households
@@ -99,8 +100,9 @@ class IntakeRpc:
         answer = await self._once(request, call, intake.OpenCaseResponse, act)
         if lodging is not None:
             need_id = NeedId(requests.uuid_in(answer.need_ids[lodging], "need_ids"))
-            found = await self._tonight(requests.case_id_in(answer.case_id), need_id, call)
-            answer.tonight.CopyFrom(found)
+            found = await self._tonight_if_open(requests.case_id_in(answer.case_id), need_id, call)
+            if found is not None:
+                answer.tonight.CopyFrom(found)
         return answer
 
     async def ReportNeed(self, request: intake.ReportNeedRequest, call: Call) -> intake.ReportNeedResponse:
@@ -211,6 +213,17 @@ class IntakeRpc:
         self, request: intake.GetImportOutcomesRequest, call: Call
     ) -> intake.GetImportOutcomesResponse:
         return await get_import_outcomes(self._works, request)
+
+    async def _tonight_if_open(
+        self, case_id: CaseId, need_id: NeedId, call: Call
+    ) -> intake.TonightAnswer | None:
+        """None where a late repetition of the command finds the need met, or the case closed."""
+        try:
+            return await self._tonight(case_id, need_id, call)
+        except Refusal as refusal:
+            if refusal.kind != "refused":
+                raise
+            return None
 
     async def _tonight(self, case_id: CaseId, need_id: NeedId, call: Call) -> intake.TonightAnswer:
         async with self._works() as work:
