@@ -61,7 +61,7 @@ class KafkaProducer:
                 max_batch_size=262_144,
                 max_request_size=1_048_576,
                 request_timeout_ms=settings.request_timeout_ms,
-                retry_backoff_ms=50,
+                retry_backoff_ms=200,
             )
         )
         try:
@@ -99,7 +99,7 @@ async def connect_consumer(
         request_timeout_ms=settings.request_timeout_ms,
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_interval_ms=settings.session_timeout_ms // 5,
-        retry_backoff_ms=50,
+        retry_backoff_ms=200,
         max_partition_fetch_bytes=2_097_152,
         fetch_max_wait_ms=500,
     )
