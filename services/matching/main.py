@@ -24,9 +24,11 @@ from services.chassis.rpc_server import RpcServer
 from services.chassis.timers import Deadline, Timers
 from services.chassis.topics import Topics
 from services.chassis.work import WorkFactory
+from services.matching.adapters.gauges import Gauges
 from services.matching.adapters.snapshots import Snapshots, snapshots
 from services.matching.adapters.wire import Wire
 from services.matching.adapters.work import PostgresWork
+from services.matching.application.ports import MatchingWork
 from services.matching.application.terms import Terms
 from services.matching.entrypoints.deadlines import begin_rounds, deadlines
 from services.matching.entrypoints.events import handlers
@@ -41,17 +43,17 @@ SERVICE = "matching"
 class Application:
     """The whole service without its wires."""
 
-    works: WorkFactory[PostgresWork]
+    works: WorkFactory[MatchingWork]
     service: Service
-    handlers: Mapping[str, Handler[PostgresWork]]
-    deadlines: Mapping[str, Deadline[PostgresWork]]
+    handlers: Mapping[str, Handler[MatchingWork]]
+    deadlines: Mapping[str, Deadline[MatchingWork]]
     snapshots: Mapping[str, Snapshots]
 
 
 def assemble(database: Database, clock: Clock, topics: Topics, metrics: Metrics, terms: Terms) -> Application:
     """What main runs and tests call."""
     wire = Wire(topics)
-    works: WorkFactory[PostgresWork] = WorkFactory(
+    works: WorkFactory[MatchingWork] = WorkFactory(
         database, clock, lambda connection, now: PostgresWork(connection, now, wire, terms, metrics), metrics
     )
     return Application(
@@ -72,7 +74,8 @@ async def serve(settings: MatchingSettings) -> None:
         readiness.set("migrated")
         database = await resources.enter_async_context(Database.connect(settings.database))
         clock, topics = settings.clock_source(), Topics.load(settings.topics.file)
-        app = assemble(database, clock, topics, metrics, settings.terms.terms(settings.hub))
+        terms = settings.terms.terms(settings.hub)
+        app = assemble(database, clock, topics, metrics, terms)
         await app.works.run(begin_rounds)
 
         identity = Identity(settings.identity)
@@ -88,6 +91,7 @@ async def serve(settings: MatchingSettings) -> None:
                 settings.http, [app.service], identity, metrics, readiness,
                 liveness=liveness, metrics_settings=settings.metrics, title="Matching",
             ),
+            Gauges(database, clock, terms.calendar, metrics),
             relay,
             timers,
             consumer,

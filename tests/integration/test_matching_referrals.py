@@ -15,7 +15,9 @@ from aid.matching.v1 import matching_pb2 as pb
 
 from services.chassis.errors import AidError
 from services.chassis.ids import uuid7
+from services.matching.adapters.gauges import Gauges
 from services.matching.domain.refusal import Refusal
+from services.matching.settings import HubSettings, MatchingTerms
 from tests.support.matching import (
     ANYBODY,
     AREA,
@@ -449,3 +451,58 @@ async def test_lowered_capacity_blocks_new_holds_and_moves_nobody(world: World) 
     assert (await world.tonight(facts())).none.reason == common.UNMATCHED_REASON_ALL_FULL
     await world.advance(timedelta(hours=2))
     assert await world.nights(offer_id, 1) == [(1, 1)]
+
+
+async def test_a_household_that_rested_is_tried_again_when_its_rest_is_over(world: World) -> None:
+    offer_id = await world.offer(1)
+    [case_id] = cases(1)
+    await world.tonight(facts(), case_id=case_id)
+    await world.advance(timedelta(hours=2))
+    assert await world.told(case_id) == ["ReferralProposed", "ReferralExpired"]
+    assert await world.nights(offer_id, 1) == [(1, 0)]
+    await world.advance(timedelta(hours=12))
+    assert await world.told(case_id) == ["ReferralProposed", "ReferralExpired", "ReferralProposed"]
+
+
+async def test_who_asks_again_need_not_rest(world: World) -> None:
+    await world.offer(1)
+    [case_id], need = cases(1), lodging()
+    first = await world.tonight(facts(), need, case_id)
+    await world.advance(timedelta(hours=2))
+    again = await world.tonight(facts(), need, case_id)
+    assert again.held.referral_id not in ("", first.held.referral_id)
+
+
+async def test_who_began_to_hide_is_answered_alike_whether_a_place_is_free_or_not(world: World) -> None:
+    """The caller's facts may be older than the flight; the answer must not tell what confidential places know."""
+    [case_id], need = cases(1), lodging()
+    await world.hear(reported(case_id, need, facts(confidential=True, revision=2), "HKRW4477"))
+    with pytest.raises(Refusal, match="hub-only"):
+        await world.tonight(facts(), need, case_id)
+    await world.offer(1, who=HUB, name="Safe house", confidential=True)
+    with pytest.raises(Refusal, match="hub-only"):
+        await world.tonight(facts(), need, case_id)
+
+
+async def test_a_need_of_another_case_is_as_if_closed(world: World) -> None:
+    await world.offer(5)
+    need, (mine, theirs) = lodging(), cases(2)
+    await world.tonight(facts(), need, mine)
+    with pytest.raises(Refusal, match="need-closed"):
+        await world.tonight(facts(), need, theirs)
+
+
+async def test_how_many_places_are_held_and_taken_is_counted(world: World) -> None:
+    await world.offer(5)
+    [case_id] = cases(1)
+    held = (await world.tonight(facts(), case_id=case_id)).held
+    await world.tonight(facts())
+    await world.client(case_id, held.referral_id, True)
+    await world.provider(held.referral_id, True)
+    await world.check_in(held.referral_id)
+    calendar = MatchingTerms().terms(HubSettings()).calendar
+    await Gauges(world.database, world.clock, calendar, world.metrics).count()
+    told = world.metrics.exposition().decode()
+    assert "\nholds_open 1.0\n" in told
+    assert "\noccupancies_open 1.0\n" in told
+    assert 'referrals_total{outcome="proposed"} 2.0' in told

@@ -46,6 +46,7 @@ from tests.support.stack import RunningStack
 
 HOLD = timedelta(hours=2)
 GRACE = timedelta(hours=12)
+REST = timedelta(hours=12)
 LEAVE_AT = time(11, 0, tzinfo=UTC)
 LIVE = ("proposed", "accepted")
 TABLES = "household, need, offer, night, referral, hold, occupancy, timer, outbox, stream"
@@ -77,7 +78,7 @@ class ModelNeed:
     from_date: date
     state: str = "waiting"
     excluded: set[str] = field(default_factory=set)
-    rests: bool = False
+    rests_until: datetime | None = None
 
 
 @dataclass
@@ -175,7 +176,7 @@ class Holds(RuleBasedStateMachine):
         )
         match need.state:
             case "waiting":
-                need.rests = False
+                need.rests_until = None
                 assert told.HasField("held") == bool(free)
             case "referred":
                 live = [r for r in self.referrals.values() if r.need is need and r.state in LIVE]
@@ -286,7 +287,11 @@ class Holds(RuleBasedStateMachine):
                 if each.client and not each.provider:
                     each.need.excluded.add(each.offer.offer_id)
                 else:
-                    each.need.rests = True
+                    each.need.rests_until = now + REST
+        for need in self.needs:
+            if need.rests_until is not None and need.rests_until <= now:
+                need.rests_until = None
+        for each in self.referrals.values():
             if each.occupied and datetime.combine(each.until, LEAVE_AT) <= now:
                 each.ended = True
 
@@ -390,7 +395,7 @@ class Holds(RuleBasedStateMachine):
 
     def _nobody_waits_beside_a_free_place(self) -> None:
         for need in self.needs:
-            if need.state == "waiting" and not need.rests:
+            if need.state == "waiting" and need.rests_until is None:
                 assert not self._could_take(need), need
 
     # How the model knows it
@@ -408,7 +413,7 @@ class Holds(RuleBasedStateMachine):
             assert row["nights"] == need.nights
             assert row["from_date"] == max(need.from_date, self._today())
             assert row["expires_at"] == self.world.clock.now() + HOLD
-            need.state, need.rests = "referred", False
+            need.state, need.rests_until = "referred", None
             self.referrals[str(row["referral_id"])] = ModelReferral(
                 str(row["referral_id"]), need, offer, row["from_date"],
                 row["from_date"] + timedelta(days=row["nights"]), row["units"], row["expires_at"],

@@ -29,7 +29,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.migrate import migrate
 from services.chassis.timers import Timers
 from services.chassis.topics import Topics
-from services.matching.adapters.work import PostgresWork
+from services.matching.application.ports import MatchingWork
 from services.matching.entrypoints.deadlines import begin_rounds
 from services.matching.entrypoints.rpc import MatchingRpc
 from services.matching.main import Application, assemble
@@ -74,7 +74,7 @@ class World:
     async def hear(self, *messages: Message) -> None:
         """Events of a neighbour, as one batch in one transaction."""
 
-        async def act(work: PostgresWork) -> None:
+        async def act(work: MatchingWork) -> None:
             for message in messages:
                 event = heard(message)
                 await self.app.handlers[event.type](event, work)

@@ -8,7 +8,7 @@ from datetime import datetime
 from asyncpg import Record
 
 from services.chassis.work import Work
-from services.matching.application.ports import Allocation
+from services.matching.application.views import Allocation
 from services.matching.domain.goods import Asked, Shelf
 from services.matching.domain.ids import AllocationId, CaseId, NeedId, WarehouseId
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from services.chassis.work import Work
+from services.matching.adapters import rows
 from services.matching.adapters.reports import Reports
+from services.matching.application.views import KnownHousehold
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import CaseId
 
@@ -28,7 +30,6 @@ class PostgresHouseholds:
     def forget(self, case_id: CaseId) -> None:
         self._work.write(_FORGET, case_id)
 
-    async def closed(self, case_id: CaseId) -> bool:
-        return bool(
-            await self._work.connection.fetchval("SELECT closed FROM household WHERE case_id = $1", case_id)
-        )
+    async def get(self, case_id: CaseId) -> KnownHousehold | None:
+        row = await self._work.connection.fetchrow("SELECT * FROM household WHERE case_id = $1", case_id)
+        return None if row is None else KnownHousehold(rows.facts(row), row["closed"])

@@ -8,7 +8,7 @@ from datetime import datetime
 from services.chassis.work import Work
 from services.matching.adapters import rows
 from services.matching.adapters.reports import Reports
-from services.matching.application.ports import StandingNeed
+from services.matching.application.views import StandingNeed
 from services.matching.domain.goods import WantedGoods
 from services.matching.domain.ids import CaseId, NeedId, OfferId, ReferralId
 from services.matching.domain.needs import Kind, Need, Priority, Tier, Unmatched

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from services.chassis.work import Work
 from services.matching.adapters import rows
-from services.matching.application.ports import Listed, NightView, Viewer
+from services.matching.application.views import Listed, NightView, Viewer
 from services.matching.domain.ids import OfferId
 from services.matching.domain.offers import Offer
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from services.chassis.work import Work
 from services.matching.adapters import rows
-from services.matching.application.ports import Taken
+from services.matching.application.views import Taken
 from services.matching.domain.ids import OfferId
 from services.matching.domain.needs import Kind
 from services.matching.domain.places import Book, Place

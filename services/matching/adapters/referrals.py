@@ -8,8 +8,8 @@ from datetime import datetime
 from services.chassis.work import Work
 from services.matching.adapters import rows
 from services.matching.adapters.offers import SEEN
-from services.matching.application.ports import Viewer
 from services.matching.application.terms import Shown
+from services.matching.application.views import Viewer
 from services.matching.domain.ids import NeedId, ReferralId
 from services.matching.domain.offers import Offer
 from services.matching.domain.referrals import Referral

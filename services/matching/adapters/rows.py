@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncpg import Record
 
-from services.matching.application.ports import StandingNeed
+from services.matching.application.views import StandingNeed
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import CaseId, NeedId, OccupancyId, OfferId, ReferralId
 from services.matching.domain.needs import (

@@ -5,23 +5,22 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import assert_never
 
+from aid.common.v1 import common_pb2 as common
 from aid.matching.v1 import events_pb2 as said
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.chassis.call import Call
-from services.chassis.envelope import Announcement, Received
+from services.chassis.envelope import Announcement
 from services.chassis.topics import Topics, announce
-from services.matching.adapters.words import OUR_REASONS, OUR_WOULD_CHANGE
+from services.matching.application.ports import Cause
 from services.matching.domain import events
 from services.matching.domain.events import Event
 from services.matching.domain.ids import CaseId
+from services.matching.domain.needs import Reason, WouldChange
 
 REFERRALS = "aid.matching.referrals.v1"
 ALLOCATIONS = "aid.matching.allocations.v1"
 SHORTFALLS = "aid.matching.shortfalls.v1"
-
-Cause = Received | Call | None
 
 
 class Wire:
@@ -45,6 +44,19 @@ class Wire:
             recorded_at=now,
             cause=cause,
         )
+
+
+_REASONS = {
+    Reason.NO_ELIGIBLE_PLACE: common.UNMATCHED_REASON_NO_ELIGIBLE_PLACE,
+    Reason.ALL_FULL: common.UNMATCHED_REASON_ALL_FULL,
+    Reason.NO_STOCK: common.UNMATCHED_REASON_NO_STOCK,
+}
+_WOULD_CHANGE = {
+    None: common.WOULD_CHANGE_UNSPECIFIED,
+    WouldChange.AREA: common.WOULD_CHANGE_AREA,
+    WouldChange.FEWER_NIGHTS: common.WOULD_CHANGE_FEWER_NIGHTS,
+    WouldChange.PETS: common.WOULD_CHANGE_PETS,
+}
 
 
 def case_of(event: Event) -> CaseId | None:
@@ -167,7 +179,7 @@ def proposal(event: events.ReferralProposed) -> said.ReferralProposed:
         contact=event.contact,
         from_date=referral.from_date.isoformat(),
         nights=referral.nights,
-        expires_at=timestamp(referral.expires_at),
+        expires_at=_timestamp(referral.expires_at),
     )
 
 
@@ -175,12 +187,12 @@ def unmatched(event: events.NeedUnmatched) -> said.NeedUnmatched:
     return said.NeedUnmatched(
         case_id=str(event.case_id),
         need_id=str(event.need_id),
-        reason=OUR_REASONS[event.unmatched.reason],
-        would_change=OUR_WOULD_CHANGE[event.unmatched.would_change],
+        reason=_REASONS[event.unmatched.reason],
+        would_change=_WOULD_CHANGE[event.unmatched.would_change],
     )
 
 
-def timestamp(moment: datetime) -> Timestamp:
+def _timestamp(moment: datetime) -> Timestamp:
     made = Timestamp()
     made.FromDatetime(moment)
     return made

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 
 from services.chassis.database import Connection
 from services.chassis.metrics import Metrics
-from services.chassis.work import Work
 from services.matching.adapters.appeal import PostgresAppeal
+from services.matching.adapters.desk import PostgresDesk
 from services.matching.adapters.goods import PostgresGoods
 from services.matching.adapters.households import PostgresHouseholds
 from services.matching.adapters.needs import PostgresNeeds
@@ -17,8 +17,9 @@ from services.matching.adapters.offers import PostgresOffers
 from services.matching.adapters.places import PostgresPlaces
 from services.matching.adapters.referrals import PostgresReferrals
 from services.matching.adapters.reports import Reports
-from services.matching.adapters.wire import Cause, Wire, case_of
+from services.matching.adapters.wire import Wire, case_of
 from services.matching.application.agenda import Agenda
+from services.matching.application.ports import Cause, MatchingWork
 from services.matching.application.settle import settle
 from services.matching.application.terms import Terms
 from services.matching.domain import events
@@ -26,10 +27,8 @@ from services.matching.domain.events import Event
 from services.matching.domain.ids import CaseId
 
 
-class PostgresWork(Work):
-    """`cause` is what is being worked on: events of a case that it touches or concerns are caused by it;
-    events of other cases, for which a place became free, are caused by nothing that may be told.
-    """
+class PostgresWork(MatchingWork):
+    """The repositories on one connection."""
 
     def __init__(
         self, connection: Connection, now: datetime, wire: Wire, terms: Terms, metrics: Metrics
@@ -38,7 +37,7 @@ class PostgresWork(Work):
         self._wire = wire
         self._metrics = metrics
         self._causes: dict[CaseId, Cause] = {}
-        self.cause: Cause = None
+        self.cause = None
         self.terms = terms
         self.agenda = Agenda()
         self._reports = Reports(self)
@@ -50,17 +49,10 @@ class PostgresWork(Work):
         self.occupancies = PostgresOccupancies(self)
         self.goods = PostgresGoods(self)
         self.appeal = PostgresAppeal(self)
-
-    @property
-    def today(self) -> date:
-        return self.terms.calendar.today(self.now)
+        self.desk = PostgresDesk(self)
 
     def concern(self, case_id: CaseId) -> None:
         self._causes[case_id] = self.cause
-
-    def touch(self, case_id: CaseId) -> None:
-        self.concern(case_id)
-        self.agenda.cases.add(case_id)
 
     def say(self, event: Event) -> None:
         case_id = case_of(event)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from services.matching.application.ports import ARRIVAL_ENDS, MatchingWork, Viewer
+from services.matching.application.ports import MatchingWork
 from services.matching.application.release import let_go
+from services.matching.application.timers import ARRIVAL_ENDS
+from services.matching.application.views import Viewer
 from services.matching.domain.events import ReferralAccepted, ReferralDeclined, ReferralRejected
 from services.matching.domain.ids import CaseId, ReferralId
 from services.matching.domain.referrals import Referral, ReferralState, Side

@@ -6,7 +6,9 @@ from datetime import date
 
 from services.chassis.ids import uuid7
 from services.matching.application.answer_referral import seen_by
-from services.matching.application.ports import STAY_ENDS, MatchingWork, Viewer
+from services.matching.application.ports import MatchingWork
+from services.matching.application.timers import STAY_ENDS
+from services.matching.application.views import Viewer
 from services.matching.domain.events import OccupancyStarted
 from services.matching.domain.ids import OccupancyId, ReferralId
 from services.matching.domain.occupancies import Occupancy, last_night

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from datetime import date
 from uuid import UUID
 
-from services.matching.application.ports import MatchingWork, Viewer
+from services.matching.application.ports import MatchingWork
 from services.matching.application.release import leave
+from services.matching.application.views import Viewer
 from services.matching.domain.ids import OccupancyId, OfferId, ReferralId
 from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.refusal import missing, refused

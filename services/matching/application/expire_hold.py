@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import let_go
+from services.matching.application.timers import REST_ENDS
 from services.matching.domain.events import ReferralExpired
 from services.matching.domain.ids import ReferralId
 from services.matching.domain.referrals import Referral
@@ -19,10 +20,10 @@ async def expire_holds(work: MatchingWork, referral_ids: Collection[ReferralId])
     for referral_id in sorted(referral_ids):
         held = await work.referrals.get(referral_id)
         if held is not None and held.expired(work.now) != held:
-            _expire(work, held)
+            await _expire(work, held)
 
 
-def _expire(work: MatchingWork, held: Referral) -> None:
+async def _expire(work: MatchingWork, held: Referral) -> None:
     """A household whose provider was silent is sought another place at once, without that one. One that did
     not answer itself, or did not come, rests: otherwise its silence would block one place after another.
     """
@@ -33,4 +34,6 @@ def _expire(work: MatchingWork, held: Referral) -> None:
         work.needs.wait_again(held.need_id, without=held.offer_id)
         work.agenda.seeking.add(held.need_id)
     else:
-        work.needs.wait_again(held.need_id, rests_until=work.now + work.terms.rest_after_silence)
+        rests_until = work.now + work.terms.rest_after_silence
+        work.needs.wait_again(held.need_id, rests_until=rests_until)
+        await work.arm(REST_ENDS, str(held.case_id), rests_until)

@@ -23,16 +23,19 @@ async def find_tonight(work: MatchingWork, need: Need, facts: Facts) -> Shown | 
         raise refused("hub-only", "Only the hub arranges a place for this household.")
     need_reported(work, need, facts)
     work.needs.ask_again(need.need_id)
-    if await work.households.closed(need.case_id):
+    household = await work.households.get(need.case_id)
+    if household is None or household.closed:
         raise refused("case-closed", "The case is closed.")
+    if household.facts.confidential:
+        raise refused("hub-only", "Only the hub arranges a place for this household.")
     await settle(work)
+    standing = await work.needs.get(need.need_id)
+    if standing is None or standing.need.case_id != need.case_id or standing.state is NeedState.CLOSED:
+        raise refused("need-closed", "Nothing is sought for this need any more.")
     for referral, offer in await work.referrals.live([need.need_id]):
         return as_told(work.terms, referral, offer)
-    standing = await work.needs.get(need.need_id)
-    if standing is None or standing.need.case_id != need.case_id or standing.state is not NeedState.WAITING:
-        raise refused("need-closed", "Nothing is sought for this need any more.")
-    if standing.waiting.facts.confidential:
-        raise refused("hub-only", "Only the hub arranges a place for this household.")
+    if standing.state is NeedState.PLACED:
+        raise refused("need-closed", "The household had a place, and has left it.")
     if standing.waiting.told is None:
         raise AssertionError("a need that was tried and not matched was told why")
     return standing.waiting.told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.matching.application.ports import MatchingWork
 from services.matching.domain.household import Facts
@@ -25,6 +26,15 @@ def need_reported(work: MatchingWork, need: Need, facts: Facts, arrival_code: st
     work.households.learn(need.case_id, facts, arrival_code)
     work.needs.report(need, tier(facts, work.today), work.now)
     work.touch(need.case_id)
+
+
+async def need_met(work: MatchingWork, case_id: CaseId, need_id: NeedId) -> None:
+    """All its pieces met the household, also those of bags whose handover is still to be heard of: logistics
+    tells of them on another topic, so intake's word may come first. They are not taken back.
+    """
+    need_gone(work, case_id, need_id)
+    for allocation in await work.goods.live_of({need_id}):
+        work.goods.save(replace(allocation, state="handed over"))
 
 
 def need_gone(work: MatchingWork, case_id: CaseId, need_id: NeedId) -> None:

@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from services.chassis.ids import code, random_id, uuid7
-from services.matching.application.ports import HOLD_ENDS, MatchingWork, StandingNeed, Taken
+from services.matching.application.ports import MatchingWork
 from services.matching.application.terms import as_told
+from services.matching.application.timers import HOLD_ENDS
+from services.matching.application.views import StandingNeed, Taken
 from services.matching.domain.events import NeedUnmatched, ReferralProposed
 from services.matching.domain.ids import OfferId, ReferralId
 from services.matching.domain.matcher import Placement, match, request_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from secrets import SystemRandom
 
 from services.chassis.ids import random_id
-from services.matching.application.ports import Allocation, MatchingWork
+from services.matching.application.ports import MatchingWork
+from services.matching.application.views import Allocation
 from services.matching.domain.events import (
     AllocationProposed,
     NeedAllocated,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from services.matching.application.ports import MatchingWork, Viewer
+from services.matching.application.ports import MatchingWork
+from services.matching.application.views import Viewer
 from services.matching.domain.ids import OfferId
 from services.matching.domain.offers import MAX_NIGHTS, Offer, check_capacity
 from services.matching.domain.refusal import invalid, missing, refused

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from services.chassis.call import Call
+from services.chassis.envelope import Received
+from services.chassis.work import Work
 from services.matching.application.agenda import Agenda
 from services.matching.application.terms import Shown, Terms
+from services.matching.application.views import (
+    Allocation,
+    DeskEntry,
+    KnownHousehold,
+    Listed,
+    StandingNeed,
+    Taken,
+    Viewer,
+)
 from services.matching.domain.events import Event
 from services.matching.domain.goods import Asked, Shelf, WantedGoods
 from services.matching.domain.household import Facts
@@ -21,88 +32,14 @@ from services.matching.domain.ids import (
     OfferId,
     ReferralId,
 )
-from services.matching.domain.needs import Kind, Need, NeedState, Tier, Unmatched, WaitingNeed
+from services.matching.domain.needs import Kind, Need, Tier, Unmatched
 from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.offers import Offer
 from services.matching.domain.places import Book
 from services.matching.domain.referrals import Referral
 
-
-@dataclass(frozen=True, slots=True)
-class StandingNeed:
-    """A need as it stands: how far it came, and whether it may be proposed something now."""
-
-    waiting: WaitingNeed
-    state: NeedState
-    rests_until: datetime | None
-
-    @property
-    def need(self) -> Need:
-        return self.waiting.need
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Units of an offer on each night from `from_date` until the day before `until`."""
-
-    offer_id: OfferId
-    from_date: date
-    until: date
-    units: int
-
-
-@dataclass(frozen=True, slots=True)
-class NightView:
-    night: date
-    capacity: int
-    taken: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An offer as its provider sees it."""
-
-    offer: Offer
-    capacity_set_at: datetime
-    nights: tuple[NightView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeskEntry:
-    """A confidential request as the hub sees it: with a held place, or with the reason why there is none."""
-
-    arrival_code: str
-    head_count: int
-    from_date: date
-    nights: int
-    referral: Shown | None
-    none: Unmatched | None
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """On whose behalf offers are seen: the agency's own; for the hub also confidential and imported ones."""
-
-    agency: str
-    hub: bool
-
-    def sees(self, offer: Offer) -> bool:
-        own = bool(offer.agency) and offer.agency == self.agency
-        return own or (self.hub and (offer.confidential or not offer.agency))
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """Goods set aside. Without need and case once the case is closed."""
-
-    allocation_id: AllocationId
-    need_id: NeedId | None
-    case_id: CaseId | None
-    item_id: str
-    quantity: int
-    area: str
-    week: str
-    state: str
+# What made something happen; only the headers of events tell it on.
+Cause = Received | Call | None
 
 
 class Households(Protocol):
@@ -112,7 +49,7 @@ class Households(Protocol):
     def forget(self, case_id: CaseId) -> None:
         """The case is closed: keep only that it is."""
 
-    async def closed(self, case_id: CaseId) -> bool: ...
+    async def get(self, case_id: CaseId) -> KnownHousehold | None: ...
 
 
 class Needs(Protocol):
@@ -268,52 +205,45 @@ class Appeal(Protocol):
     ) -> None: ...
 
 
-class MatchingWork(Protocol):
-    """One transaction of matching."""
+class Desk(Protocol):
+    async def entries(self, today: date) -> Sequence[DeskEntry]:
+        """The hub's desk: open confidential requests, oldest first."""
+
+
+class MatchingWork(Work):
+    """One transaction: what it changes, what it says, what it promises.
+
+    `cause` is what is being worked on: events of a case that it touches or concerns are caused by it; events
+    of other cases, for which a place became free, are caused by nothing that may be told.
+    """
+
+    cause: Cause
+    terms: Terms
+    agenda: Agenda
+    households: Households
+    needs: Needs
+    offers: Offers
+    places: Places
+    referrals: Referrals
+    occupancies: Occupancies
+    goods: Goods
+    appeal: Appeal
+    desk: Desk
 
     @property
-    def now(self) -> datetime: ...
-    @property
-    def terms(self) -> Terms: ...
-    @property
-    def agenda(self) -> Agenda: ...
-    @property
-    def households(self) -> Households: ...
-    @property
-    def needs(self) -> Needs: ...
-    @property
-    def offers(self) -> Offers: ...
-    @property
-    def places(self) -> Places: ...
-    @property
-    def referrals(self) -> Referrals: ...
-    @property
-    def occupancies(self) -> Occupancies: ...
-    @property
-    def goods(self) -> Goods: ...
-    @property
-    def appeal(self) -> Appeal: ...
-    @property
-    def today(self) -> date: ...
+    def today(self) -> date:
+        """The region's day, and the name of the night that follows it."""
+        return self.terms.calendar.today(self.now)
 
     def concern(self, case_id: CaseId) -> None:
         """What is said of this case is caused by what is being worked on now."""
+        raise NotImplementedError
 
     def touch(self, case_id: CaseId) -> None:
         """Put the case on the agenda, and concern it."""
+        self.concern(case_id)
+        self.agenda.cases.add(case_id)
 
     def say(self, event: Event) -> None:
         """Announce what has become true."""
-
-    async def arm(self, kind: str, subject: str, due_at: datetime, payload: bytes = b"") -> None: ...
-
-
-# Kinds of timers. A timer that comes too early or too late finds that nothing is due and does nothing, so
-# none is ever taken back.
-HOLD_ENDS = "hold-ends"
-ARRIVAL_ENDS = "arrival-ends"
-STAY_ENDS = "stay-ends"
-GOODS_ROUND = "goods-round"
-PLACES_ROUND = "places-round"
-# The one subject of a timer that is about the whole region.
-REGION = "region"
+        raise NotImplementedError

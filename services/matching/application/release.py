@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from services.matching.application.ports import MatchingWork, Taken
+from services.matching.application.ports import MatchingWork
+from services.matching.application.views import Taken
 from services.matching.domain.events import OccupancyEnded
 from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.referrals import Referral

@@ -6,7 +6,8 @@ from services.matching.application.check_out import end_stays
 from services.matching.application.expire_hold import expire_holds
 from services.matching.application.give import PLACE_KINDS, give, seeks
 from services.matching.application.goods_round import goods_round
-from services.matching.application.ports import MatchingWork, StandingNeed
+from services.matching.application.ports import MatchingWork
+from services.matching.application.views import StandingNeed
 from services.matching.application.withdraw import close_cases, withdraw_goods, withdraw_places
 from services.matching.domain.needs import NeedState
 

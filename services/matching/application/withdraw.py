@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from services.matching.application.ports import MatchingWork, StandingNeed
+from services.matching.application.ports import MatchingWork
 from services.matching.application.release import leave, let_go
+from services.matching.application.views import StandingNeed
 from services.matching.domain.events import AllocationWithdrawn, NeedDeallocated, ReferralWithdrawn
 from services.matching.domain.ids import CaseId
 from services.matching.domain.needs import Kind, NeedState

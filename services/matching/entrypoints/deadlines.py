@@ -9,18 +9,19 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from services.chassis.timers import Deadline, Due
-from services.matching.adapters.work import PostgresWork
-from services.matching.application.ports import (
+from services.matching.application.ports import MatchingWork
+from services.matching.application.timers import (
     ARRIVAL_ENDS,
     GOODS_ROUND,
     HOLD_ENDS,
     PLACES_ROUND,
     REGION,
+    REST_ENDS,
     STAY_ENDS,
 )
-from services.matching.domain.ids import OccupancyId, ReferralId
+from services.matching.domain.ids import CaseId, OccupancyId, ReferralId
 
-Work = PostgresWork
+Work = MatchingWork
 
 
 def deadlines() -> Mapping[str, Deadline[Work]]:
@@ -29,6 +30,7 @@ def deadlines() -> Mapping[str, Deadline[Work]]:
         HOLD_ENDS: hold_ends,
         ARRIVAL_ENDS: hold_ends,
         STAY_ENDS: stay_ends,
+        REST_ENDS: rest_ends,
         GOODS_ROUND: goods_round,
         PLACES_ROUND: places_round,
     }
@@ -40,6 +42,10 @@ async def hold_ends(due: Due, work: Work) -> None:
 
 async def stay_ends(due: Due, work: Work) -> None:
     work.agenda.ending.add(OccupancyId(UUID(due.subject)))
+
+
+async def rest_ends(due: Due, work: Work) -> None:
+    work.agenda.cases.add(CaseId(UUID(due.subject)))
 
 
 async def goods_round(due: Due, work: Work) -> None:

@@ -9,13 +9,13 @@ from aid.logistics.v1 import events_pb2 as logistics
 
 from services.chassis.apply import Handler
 from services.chassis.envelope import Received
-from services.matching.adapters import words
-from services.matching.adapters.work import PostgresWork
 from services.matching.application import follow_case, follow_goods
+from services.matching.application.ports import MatchingWork
 from services.matching.domain.goods import Shelf
 from services.matching.domain.ids import AllocationId, CaseId, LineId, NeedId, WarehouseId
+from services.matching.entrypoints import words
 
-Work = PostgresWork
+Work = MatchingWork
 
 
 def handlers() -> Mapping[str, Handler[Work]]:
@@ -85,7 +85,7 @@ async def need_withdrawn(event: Received, work: Work) -> None:
 async def need_met(event: Received, work: Work) -> None:
     told = intake.NeedMet.FromString(event.payload)
     work.cause = event
-    follow_case.need_gone(work, _case(told.case_id), _need(told.need_id))
+    await follow_case.need_met(work, _case(told.case_id), _need(told.need_id))
 
 
 async def case_closed(event: Received, work: Work) -> None:

@@ -14,25 +14,23 @@ from services.chassis.call import Call, Principal
 from services.chassis.idempotency import Command, once
 from services.chassis.metrics import Metrics
 from services.chassis.work import WorkFactory
-from services.matching.adapters import words
-from services.matching.adapters.desk import desk
-from services.matching.adapters.work import PostgresWork
 from services.matching.application.answer_referral import answer_as_client, answer_as_provider
 from services.matching.application.check_in import check_in
 from services.matching.application.check_out import check_out
 from services.matching.application.find_tonight import find_tonight
 from services.matching.application.import_capacity import import_occupancies, import_offers
 from services.matching.application.keep_offers import put_offer, set_capacity
-from services.matching.application.ports import Viewer
+from services.matching.application.ports import MatchingWork
 from services.matching.application.terms import Shown
+from services.matching.application.views import Viewer
 from services.matching.domain.ids import CaseId, OfferId, ReferralId
 from services.matching.domain.needs import Unmatched
 from services.matching.domain.places import stay
 from services.matching.domain.refusal import invalid
-from services.matching.entrypoints import speech
+from services.matching.entrypoints import speech, words
 
 R = TypeVar("R", bound=Message)
-Act = Callable[[PostgresWork], Awaitable[R]]
+Act = Callable[[MatchingWork], Awaitable[R]]
 
 MOST_NIGHTS_SHOWN = 60
 
@@ -41,11 +39,11 @@ MOST_NIGHTS_SHOWN = 60
 class MatchingRpc:
     """Every method of the contract: request in, use case, answer out. The rules have let the caller in."""
 
-    works: WorkFactory[PostgresWork]
+    works: WorkFactory[MatchingWork]
     metrics: Metrics
 
     async def PutOffer(self, request: pb.PutOfferRequest, call: Call) -> pb.PutOfferResponse:
-        async def act(work: PostgresWork) -> pb.PutOfferResponse:
+        async def act(work: MatchingWork) -> pb.PutOfferResponse:
             viewer = _viewer(call.principal)
             await put_offer(work, viewer, speech.offer(request.offer, viewer.agency))
             return pb.PutOfferResponse()
@@ -53,7 +51,7 @@ class MatchingRpc:
         return await self._once(request, call, act, pb.PutOfferResponse)
 
     async def SetCapacity(self, request: pb.SetCapacityRequest, call: Call) -> pb.SetCapacityResponse:
-        async def act(work: PostgresWork) -> pb.SetCapacityResponse:
+        async def act(work: MatchingWork) -> pb.SetCapacityResponse:
             offer_id = OfferId(words.uuid(request.offer_id, "offer-id"))
             from_date = words.day(request.from_date, "from-date")
             viewer = _viewer(call.principal)
@@ -76,21 +74,21 @@ class MatchingRpc:
         need = words.need(CaseId(words.uuid(request.case_id, "case-id")), request.need)
         facts = words.facts(request.facts)
 
-        async def act(work: PostgresWork) -> Shown | Unmatched:
+        async def act(work: MatchingWork) -> Shown | Unmatched:
             work.cause = call
             return await find_tonight(work, need, facts)
 
         found = await self.works.run(act)
         if isinstance(found, Unmatched):
             self.metrics.find_tonight_total.labels("none").inc()
-            return pb.FindTonightResponse(none=words.unmatched(found))
+            return pb.FindTonightResponse(none=speech.unmatched(found))
         self.metrics.find_tonight_total.labels("held").inc()
         return pb.FindTonightResponse(held=speech.referral_message(found))
 
     async def AnswerReferral(
         self, request: pb.AnswerReferralRequest, call: Call
     ) -> pb.AnswerReferralResponse:
-        async def act(work: PostgresWork) -> pb.AnswerReferralResponse:
+        async def act(work: MatchingWork) -> pb.AnswerReferralResponse:
             case_id = CaseId(words.uuid(request.case_id, "case-id"))
             referral_id = ReferralId(words.uuid(request.referral_id, "referral-id"))
             state = await answer_as_client(work, case_id, referral_id, request.accepted)
@@ -101,7 +99,7 @@ class MatchingRpc:
     async def AnswerAsProvider(
         self, request: pb.AnswerAsProviderRequest, call: Call
     ) -> pb.AnswerAsProviderResponse:
-        async def act(work: PostgresWork) -> pb.AnswerAsProviderResponse:
+        async def act(work: MatchingWork) -> pb.AnswerAsProviderResponse:
             referral_id = ReferralId(words.uuid(request.referral_id, "referral-id"))
             viewer = _viewer(call.principal)
             state = await answer_as_provider(work, viewer, referral_id, request.accepted)
@@ -117,11 +115,11 @@ class MatchingRpc:
 
     async def ListHubDesk(self, request: pb.ListHubDeskRequest, call: Call) -> pb.ListHubDeskResponse:
         async with self.works() as work:
-            entries = await desk(work, work.today)
+            entries = await work.desk.entries(work.today)
         return pb.ListHubDeskResponse(entries=map(speech.desk_message, entries))
 
     async def CheckIn(self, request: pb.CheckInRequest, call: Call) -> pb.CheckInResponse:
-        async def act(work: PostgresWork) -> pb.CheckInResponse:
+        async def act(work: MatchingWork) -> pb.CheckInResponse:
             referral_id = ReferralId(words.uuid(request.referral_id, "referral-id"))
             last_night = await check_in(work, _viewer(call.principal), referral_id)
             return pb.CheckInResponse(last_night=last_night.isoformat())
@@ -129,7 +127,7 @@ class MatchingRpc:
         return await self._once(request, call, act, pb.CheckInResponse)
 
     async def CheckOut(self, request: pb.CheckOutRequest, call: Call) -> pb.CheckOutResponse:
-        async def act(work: PostgresWork) -> pb.CheckOutResponse:
+        async def act(work: MatchingWork) -> pb.CheckOutResponse:
             named = words.uuid(request.referral_id, "referral-id")
             until = words.day(request.until_date, "until-date") if request.until_date else None
             await check_out(work, _viewer(call.principal), named, until)
@@ -140,7 +138,7 @@ class MatchingRpc:
     async def ImportOffers(self, request: pb.ImportOffersRequest, call: Call) -> pb.ImportOffersResponse:
         words.day(request.as_of, "as-of")
 
-        async def act(work: PostgresWork) -> pb.ImportOffersResponse:
+        async def act(work: MatchingWork) -> pb.ImportOffersResponse:
             offers = [speech.imported_offer(each) for each in request.offers]
             outcomes = await import_offers(work, request.source_id, offers)
             return pb.ImportOffersResponse(results=speech.results(outcomes))
@@ -150,7 +148,7 @@ class MatchingRpc:
     async def ImportOccupancies(
         self, request: pb.ImportOccupanciesRequest, call: Call
     ) -> pb.ImportOccupanciesResponse:
-        async def act(work: PostgresWork) -> pb.ImportOccupanciesResponse:
+        async def act(work: MatchingWork) -> pb.ImportOccupanciesResponse:
             as_of = words.day(request.as_of, "as-of")
             taken = [speech.taken_place(each) for each in request.occupancies]
             outcomes, above = await import_occupancies(work, request.source_id, as_of, taken)
@@ -164,7 +162,7 @@ class MatchingRpc:
         ).digest()
         command = Command(call.principal.subject, call.idempotency_key, fingerprint)
 
-        async def acted(work: PostgresWork) -> bytes:
+        async def acted(work: MatchingWork) -> bytes:
             work.cause = call
             return (await act(work)).SerializeToString()
 

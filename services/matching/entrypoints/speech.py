@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from aid.common.v1 import common_pb2 as common
 from aid.matching.v1 import matching_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.matching.adapters.wire import timestamp
-from services.matching.adapters.words import KINDS, OUR_KINDS, OUR_UNITS, UNITS, day, unmatched, uuid
 from services.matching.application.import_capacity import Outcome, TakenPlace
-from services.matching.application.ports import DeskEntry, Listed
 from services.matching.application.terms import Shown
+from services.matching.application.views import DeskEntry, Listed
 from services.matching.domain.ids import CaseId, OfferId
+from services.matching.domain.needs import Reason, Unmatched, WouldChange
 from services.matching.domain.offers import Offer, Rules
 from services.matching.domain.referrals import ReferralState
 from services.matching.domain.refusal import invalid
+from services.matching.entrypoints.words import KINDS, OUR_KINDS, OUR_UNITS, UNITS, day, uuid
 
+_REASONS = {
+    Reason.NO_ELIGIBLE_PLACE: common.UNMATCHED_REASON_NO_ELIGIBLE_PLACE,
+    Reason.ALL_FULL: common.UNMATCHED_REASON_ALL_FULL,
+    Reason.NO_STOCK: common.UNMATCHED_REASON_NO_STOCK,
+}
+_WOULD_CHANGE = {
+    None: common.WOULD_CHANGE_UNSPECIFIED,
+    WouldChange.AREA: common.WOULD_CHANGE_AREA,
+    WouldChange.FEWER_NIGHTS: common.WOULD_CHANGE_FEWER_NIGHTS,
+    WouldChange.PETS: common.WOULD_CHANGE_PETS,
+}
 _NOBODY = OfferId(uuid("00000000-0000-0000-0000-000000000000", "offer-id"))
 
 
@@ -128,6 +142,16 @@ def desk_message(entry: DeskEntry) -> pb.HubDeskEntry:
         from_date=entry.from_date.isoformat(),
         nights=entry.nights,
     )
+
+
+def unmatched(found: Unmatched) -> pb.Unmatched:
+    return pb.Unmatched(reason=_REASONS[found.reason], would_change=_WOULD_CHANGE[found.would_change])
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
 
 
 def results(outcomes: Sequence[Outcome]) -> list[pb.ImportResult]:

@@ -1,4 +1,4 @@
-"""The words of the contract for the words of the domain, in both directions."""
+"""What the contract says, in the words of the domain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aid.matching.v1 import matching_pb2 as matching
 
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import CaseId, NeedId
-from services.matching.domain.needs import Kind, Need, Reason, Unmatched, Urgency, WouldChange
+from services.matching.domain.needs import Kind, Need, Urgency
 from services.matching.domain.offers import Unit
 from services.matching.domain.refusal import invalid
 
@@ -32,17 +32,6 @@ UNITS = {
 }
 OUR_KINDS = {word: number for number, word in KINDS.items()}
 OUR_UNITS = {word: number for number, word in UNITS.items()}
-OUR_REASONS = {
-    Reason.NO_ELIGIBLE_PLACE: common.UNMATCHED_REASON_NO_ELIGIBLE_PLACE,
-    Reason.ALL_FULL: common.UNMATCHED_REASON_ALL_FULL,
-    Reason.NO_STOCK: common.UNMATCHED_REASON_NO_STOCK,
-}
-OUR_WOULD_CHANGE = {
-    None: common.WOULD_CHANGE_UNSPECIFIED,
-    WouldChange.AREA: common.WOULD_CHANGE_AREA,
-    WouldChange.FEWER_NIGHTS: common.WOULD_CHANGE_FEWER_NIGHTS,
-    WouldChange.PETS: common.WOULD_CHANGE_PETS,
-}
 LONGEST_NEED_NIGHTS = 366
 
 
@@ -100,10 +89,4 @@ def need(case_id: CaseId, message: common.Need) -> Need:
         quantity=message.quantity if goods else 0,
         from_date=None if goods else day(message.from_date, "from-date"),
         nights=0 if goods else message.nights,
-    )
-
-
-def unmatched(found: Unmatched) -> matching.Unmatched:
-    return matching.Unmatched(
-        reason=OUR_REASONS[found.reason], would_change=OUR_WOULD_CHANGE[found.would_change]
     )
