@@ -121,6 +121,21 @@ async def test_what_was_handed_over_is_done_and_what_is_withdrawn_is_released(wo
     assert last == said.AllocationWithdrawn(allocation_id=other.allocation_id)
 
 
+async def test_a_met_need_takes_nothing_back_although_its_handover_is_heard_of_later(world: World) -> None:
+    """Intake and logistics speak on two topics: that all is handed over may come before the handover itself."""
+    [case_id], need = cases(1), goods(ITEM, 10)
+    await world.hear(stock(EAST, ITEM, 10), reported(case_id, need, facts()))
+    await world.advance(ROUND)
+    [allocated] = await world.said(REFERRALS, case_id)
+    named = allocated.allocation_id
+    await world.hear(logistics.AllocationReserved(allocation_id=named, bag_code="B"))
+    await world.hear(intake.NeedMet(case_id=case_id, need_id=need.need_id))
+    await world.hear(logistics.HandoverConfirmed(allocation_id=named, day="2026-03-03"))
+    assert await world.told(case_id) == ["NeedAllocated"]
+    assert [type(each) for each in await world.said(ALLOCATIONS)] == [said.AllocationProposed]
+    assert await world.database.pool.fetchval("SELECT state FROM allocation") == "handed over"
+
+
 async def test_closing_a_case_forgets_whose_the_allocations_were(world: World) -> None:
     [case_id], need = cases(1), goods(ITEM, 10)
     await world.hear(stock(EAST, ITEM, 20), reported(case_id, need, facts()))
