@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     GroupIdNotFound,
+    GroupLoadInProgressError,
     KafkaError,
     NonEmptyGroup,
     UnknownTopicOrPartitionError,
@@ -67,6 +68,9 @@ class Lookout:
         """One for each partition of these topics. A partition without a commit stands at its beginning."""
         wanted = [TopicPartition(topic, each) for topic, count in partitions.items() for each in range(count)]
         committed = await self._admin.list_consumer_group_offsets(self._group, partitions=wanted)
+        if not committed.keys() >= set(wanted):
+            # aiokafka passes over the error of the answer as a whole: the coordinator is still loading.
+            raise GroupLoadInProgressError(self._group)
         ends = await self._consumer.end_offsets(wanted)
         starts = await self._consumer.beginning_offsets(wanted)
         return [

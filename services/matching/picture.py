@@ -87,7 +87,7 @@ def application(settings: PictureSettings) -> faust.App:
         broker_commit_interval=0.5,
         broker_session_timeout=settings.kafka.session_timeout_ms / 1000,
         broker_heartbeat_interval=settings.kafka.session_timeout_ms / 5000,
-        producer_linger=0.005,  # seconds
+        producer_linger=0.05,  # seconds; batches matter more than the moment
         producer_request_timeout=60,
     )
 

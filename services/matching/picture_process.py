@@ -22,6 +22,7 @@ from services.matching.picture_upkeep import Folder, forget
 
 _log = logs.logger("picture")
 _LOOK_EVERY_S = 0.5
+_LONGEST_WAIT_S = 4.0
 _SWEEP_EVERY_S = 60.0
 
 Fail = Callable[[BaseException], None]
@@ -109,7 +110,7 @@ class PicturePart:
 
     async def _partitions(self) -> int:
         """Wait for Kafka and the two topics; their partitions. A case lies in the same one of both."""
-        said = ""
+        said, patience_s = "", _LOOK_EVERY_S
         while True:
             try:
                 async with self._lookout() as lookout:
@@ -122,7 +123,8 @@ class PicturePart:
             if waits_for != said:
                 _log.warning("picture-waits", cause=waits_for)
             said = waits_for
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(patience_s)
+            patience_s = min(2 * patience_s, _LONGEST_WAIT_S)
         if len(found) > 1:
             raise ValueError("the topics of cases and of referrals differ in partitions")
         return found.pop()

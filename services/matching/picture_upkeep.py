@@ -140,11 +140,15 @@ async def _until_forgotten(settings: PictureSettings, folder: Folder) -> None:
 
 
 async def _until_caught_up(settings: PictureSettings) -> None:
-    async with kafka_admin.Lookout.over(settings.kafka, settings.picture.group) as lookout:
-        sources = (settings.picture.cases, settings.picture.referrals)
-        partitions = {topic: await lookout.partitions(topic) for topic in sources}
-        while any(each.lag for each in await lookout.standings(partitions)):  # noqa: ASYNC110 - Kafka tells nobody
-            await asyncio.sleep(_LOOK_AGAIN_S)
+    """A group that was just forgotten has no coordinator for a moment, which is no reason to give up."""
+    sources = (settings.picture.cases, settings.picture.referrals)
+    while True:
+        with contextlib.suppress(*kafka_admin.UNREACHABLE):
+            async with kafka_admin.Lookout.over(settings.kafka, settings.picture.group) as lookout:
+                partitions = {topic: await lookout.partitions(topic) for topic in sources}
+                if not any(each.lag for each in await lookout.standings(partitions)):
+                    return
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def show(settings: PictureSettings, console: Console) -> int:

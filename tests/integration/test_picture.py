@@ -1,6 +1,7 @@
 """The regional picture on a real Kafka: counts once, forgets and counts the same, says no more than it may."""
 
 import asyncio
+import os
 import random
 import re
 import signal
@@ -11,8 +12,17 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.picture import Story, command, door, environment, expected, hour, picture
-from tests.support.stack import RunningStack
+from tests.support.picture import (
+    Story,
+    command,
+    door,
+    environment,
+    expected,
+    hour,
+    kept_running,
+    picture,
+)
+from tests.support.stack import RunningStack, running, temporary_state
 
 HIDDEN = -1
 
@@ -48,9 +58,9 @@ async def test_it_counts_what_may_be_seen_and_rebuilds_to_the_same(
     story = around.story()
     _busy_day(story)
     await around.feed(story, shuffle=random.Random(7))
-    async with picture(around) as running:
+    async with picture(around) as process:
         await around.until(BUSY_DAY)
-        assert await running.metrics("picture_needs") == {
+        assert await process.metrics("picture_needs") == {
             '{kind="lodging",state="reported"}': 25,
             '{kind="lodging",state="placed"}': 10,
             '{kind="lodging",state="unmet"}': 10,
@@ -59,7 +69,7 @@ async def test_it_counts_what_may_be_seen_and_rebuilds_to_the_same(
             '{kind="food",state="unmet"}': HIDDEN,
         }
         before = await around.epochs()
-        assert await running.stop() == 0
+        assert await process.stop() == 0
     code, printed = await command(around, "rebuild")
     assert code == 0, printed
     async with picture(around):
@@ -77,14 +87,14 @@ async def test_an_hour_is_published_once_it_has_ended_and_says_nothing_that_join
         story.need("north", "lodging", hour(0))
     await around.feed(story)
     first = expected([("north", "lodging", 2, (20, HIDDEN, HIDDEN))])
-    async with picture(around) as running:
+    async with picture(around) as process:
         await around.until(first)
         (said,) = (await around.records()).values()
         for _ in range(20):
             story.need("north", "lodging", hour(2))
         await around.feed(story)
         await around.caught_up()
-        await running.stop()
+        await process.stop()
     async with picture(around):
         # A new start says again what it said in this hour, to the letter, and nothing of what came since.
         again = await around.after(said)
@@ -118,19 +128,19 @@ async def test_killed_again_and_again_and_told_everything_twice_it_counts_each_n
     for _ in range(6):
         _many(story, chance, 150)
         again = list(story.records)
-        async with picture(around) as running:
+        async with picture(around) as process:
             feeding = asyncio.create_task(around.feed(story, shuffle=chance))
-            await running.taken_in(at_least=chance.randrange(1, 250))
-            await running.stop(signal.SIGKILL)
+            await process.taken_in(at_least=chance.randrange(1, 250))
+            await process.stop(signal.SIGKILL)
             await feeding
         story.records = again
         await around.feed(story)
-    async with picture(around) as running:
+    async with picture(around) as process:
         await around.caught_up()
         around.advance(timedelta(hours=1))
         await around.until(story.shown())
-        assert await running.total("consumer_duplicates_total") > 0
-        assert await running.total("sequence_gaps_total") == 0
+        assert await process.total("consumer_duplicates_total") > 0
+        assert await process.total("sequence_gaps_total") == 0
 
 
 async def test_partitions_that_move_between_two_processes_lose_and_repeat_nothing(
@@ -172,14 +182,35 @@ async def test_it_is_ready_without_kafka_and_counts_once_kafka_is_there(
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         around.bootstrap = f"127.0.0.1:{reserved.getsockname()[1]}"
-        async with picture(around) as running:
-            await running.logged("picture-waits")
-            assert (await running.get("/readyz")).status_code == 200
-            assert (await running.get("/livez")).status_code == 200
+        async with picture(around) as process:
+            await process.logged("picture-waits")
+            assert (await process.get("/readyz")).status_code == 200
+            assert (await process.get("/livez")).status_code == 200
             reserved.close()
             async with door(around.bootstrap, host, int(port)):
                 await around.until(BUSY_DAY)
-            assert await running.stop() == 0
+            assert await process.stop() == 0
+
+
+async def test_it_goes_on_after_the_broker_was_killed(tmp_path: Path) -> None:
+    with temporary_state() as folder, running(folder, "--only", "kafka") as stack:
+        around = await environment(stack, tmp_path)
+        chance = random.Random(11)
+        story = around.story()
+        async with kept_running(around):
+            _many(story, chance, 100)
+            await around.feed(story, shuffle=chance)
+            await around.caught_up()
+            for _ in range(2):
+                _many(story, chance, 100)
+                await around.feed(story, shuffle=chance)
+                os.kill(stack.process("kafka"), signal.SIGKILL)
+                await around.kafka_answers()
+            _many(story, chance, 100)
+            await around.feed(story, shuffle=chance)
+            await around.caught_up(seconds=90)
+            around.advance(timedelta(hours=1))
+            await around.until(story.shown())
 
 
 async def test_a_running_picture_begins_anew_when_it_is_kept_running(
@@ -190,13 +221,7 @@ async def test_a_running_picture_begins_anew_when_it_is_kept_running(
     _busy_day(story)
     await around.feed(story)
 
-    async def kept_running() -> None:
-        while True:
-            async with picture(around) as running:
-                await running.process.wait()
-
-    keeper = asyncio.create_task(kept_running())
-    try:
+    async with kept_running(around):
         await around.until(BUSY_DAY)
         before = await around.epochs()
         code, printed = await command(around, "rebuild")
@@ -209,9 +234,6 @@ async def test_a_running_picture_begins_anew_when_it_is_kept_running(
         assert "<10" in printed
         assert re.search(r"north\W+lodging\W+\S+ \d\d:00\W+25\W+<10\W+<10", printed)
         assert "south" not in printed
-    finally:
-        keeper.cancel()
-        await asyncio.wait({keeper})
 
 
 async def test_a_record_that_cannot_be_read_is_counted_and_passed_over(
@@ -224,12 +246,12 @@ async def test_a_record_that_cannot_be_read_is_counted_and_passed_over(
     story.records = [(around.cases, marker, marker.encode(), headers)] * 4
     _busy_day(story)
     await around.feed(story)
-    async with picture(around) as running:
+    async with picture(around) as process:
         await around.until(BUSY_DAY)
-        assert await running.total("picture_unreadable_total") == 4
-        assert marker not in (await running.get("/metrics")).text
-        assert marker not in running.log.read_text()
-        await running.stop()
+        assert await process.total("picture_unreadable_total") == 4
+        assert marker not in (await process.get("/metrics")).text
+        assert marker not in process.log.read_text()
+        await process.stop()
 
 
 def _many(story: Story, chance: random.Random, needs: int) -> None:

@@ -161,6 +161,18 @@ class Environment:
             ]
             await asyncio.gather(*sends)
 
+    async def kafka_answers(self) -> None:
+        """Wait until a broker is there again."""
+
+        async def answers() -> bool:
+            try:
+                await self.records()
+            except kafka_admin.UNREACHABLE:
+                return False
+            return True
+
+        await eventually(answers)
+
     async def records(self) -> dict[str, Record]:
         return await kafka_admin.newest(self.kafka, self.topic)
 
@@ -209,13 +221,16 @@ class Environment:
 
     async def caught_up(self, seconds: float = 60) -> None:
         """Wait until all events were taken in and committed."""
-        async with kafka_admin.Lookout.over(self.kafka, self.group) as lookout:
 
-            async def nothing_waits() -> bool:
-                standings = await lookout.standings({self.cases: 4, self.referrals: 4})
-                return not any(each.lag for each in standings)
+        async def nothing_waits() -> bool:
+            try:
+                async with kafka_admin.Lookout.over(self.kafka, self.group) as lookout:
+                    standings = await lookout.standings({self.cases: 4, self.referrals: 4})
+            except kafka_admin.UNREACHABLE:
+                return False
+            return not any(each.lag for each in standings)
 
-            await eventually(nothing_waits, seconds)
+        await eventually(nothing_waits, seconds)
 
 
 def _interleaved(
@@ -330,6 +345,23 @@ async def picture(around: Environment, *, instance: int = 1) -> AsyncIterator[Ru
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@asynccontextmanager
+async def kept_running(around: Environment) -> AsyncIterator[None]:
+    """A picture that is started again whenever it ends, as a supervisor would."""
+
+    async def keep() -> None:
+        while True:
+            async with picture(around) as process:
+                await process.process.wait()
+
+    keeper = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        await asyncio.wait({keeper})
 
 
 async def _port(process: asyncio.subprocess.Process, log: Path, began: int) -> int:
