@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
 
 from services.chassis import logs
 from services.chassis.apply import Handler
@@ -30,8 +32,8 @@ from services.intake.adapters.secrets import Secrets, secrets_of
 from services.intake.adapters.snapshots import CaseSnapshots
 from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import CASES
-from services.intake.adapters.work import Outfit, PostgresWork
-from services.intake.application.ports import Hub, Matching
+from services.intake.adapters.work import Outfit
+from services.intake.application.ports import Hub, IntakeWork, Matching
 from services.intake.entrypoints.events import handlers
 from services.intake.entrypoints.rpc import IntakeRpc
 from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
@@ -44,10 +46,10 @@ NAME = "intake"
 class Application:
     """Intake without its wires."""
 
-    works: WorkFactory[PostgresWork]
+    works: WorkFactory[IntakeWork]
     service: Service
     topics: Topics
-    handlers: Mapping[str, Handler[PostgresWork]]
+    handlers: Mapping[str, Handler[IntakeWork]]
     snapshots: Mapping[str, CaseSnapshots]
 
     @property
@@ -65,11 +67,12 @@ def assemble(
     hub: Hub,
     metrics: Metrics,
     watch_look_again_s: float = 1.0,
+    zone: tzinfo = UTC,
 ) -> Application:
     """The whole service on these resources; tests call this with their own."""
     watchers = CaseWatchers(watch_look_again_s)
-    outfit = Outfit(keyring, secrets, watchers, topics.of(CASES), metrics)
-    works = WorkFactory(database, clock, outfit.make(), metrics)
+    outfit = Outfit(keyring, secrets, watchers, topics.of(CASES), metrics, zone)
+    works: WorkFactory[IntakeWork] = WorkFactory(database, clock, outfit.make(), metrics)
     rpc = IntakeRpc(works, matching, hub, watchers, metrics)
     return Application(
         works=works,
@@ -136,5 +139,6 @@ async def _opened(
         hub=settings.hub.hub(),
         metrics=metrics,
         watch_look_again_s=settings.watch_look_again_s,
+        zone=ZoneInfo(settings.time_zone),
     )
     return application, database

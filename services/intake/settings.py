@@ -18,7 +18,9 @@ class HubSettings(BaseModel):
 
 
 class IntakeSettings(ChassisSettings):
-    """`watch_look_again_s` is how long a change made by another process may take to be seen by a watcher."""
+    """`watch_look_again_s` is how long a change made by another process may take to be seen by a watcher;
+    `time_zone` is where the region's days begin."""
 
     hub: HubSettings = Field(default_factory=HubSettings)
     watch_look_again_s: float = 1.0
+    time_zone: str = "UTC"

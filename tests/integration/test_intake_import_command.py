@@ -59,7 +59,7 @@ class Network:
     async def start(self, *arguments: str | Path, **changes: str | None) -> asyncio.subprocess.Process:
         changed = {**self.environment(), **changes}
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.intake.entrypoints.import_hmis", *map(str, arguments),
+            sys.executable, "-m", "services.intake", "import", *map(str, arguments),
             cwd=PROJECT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={name: value for name, value in changed.items() if value is not None},
         )  # fmt: skip

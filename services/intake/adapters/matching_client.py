@@ -3,23 +3,27 @@
 from datetime import UTC, date, timedelta
 from uuid import UUID
 
+from aid.common.v1 import common_pb2 as common
 from aid.matching.v1 import matching_pb2 as matching
 
 from services.chassis import logs
 from services.chassis.call import Call
 from services.chassis.errors import AidError
 from services.chassis.rpc_client import RpcClient
-from services.intake.adapters.words import OUR_UNMATCHED, OUR_WOULD_CHANGE, facts_message, need_message
+from services.intake.adapters.words import facts_message, need_message
 from services.intake.application.ports import Held, NoPlace, SearchGoesOn, TonightAnswer
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import CaseId, NeedId, ReferralId
 from services.intake.domain.needs import Need
-from services.intake.domain.outcomes import Referral, ReferralState
+from services.intake.domain.outcomes import Referral, ReferralState, Unmatched, WouldChange
 
 SERVICE = "aid.matching.v1.MatchingService"
 LONGEST_SEARCH = timedelta(seconds=2)
 LONGEST_ANSWER = timedelta(seconds=5)
 ASK_AGAIN_SECONDS = 5
+
+_UNMATCHED = {common.UnmatchedReason.Value(f"UNMATCHED_REASON_{word.name}"): word for word in Unmatched}
+_WOULD_CHANGE = {common.WouldChange.Value(f"WOULD_CHANGE_{word.name}"): word for word in WouldChange}
 
 _log = logs.logger("matching-client")
 
@@ -72,8 +76,8 @@ def _tonight(answer: matching.FindTonightResponse, need_id: NeedId) -> TonightAn
     match answer.WhichOneof("answer"):
         case "held":
             return Held(_referral(answer.held, need_id))
-        case "none" if answer.none.reason in OUR_UNMATCHED:
-            return NoPlace(OUR_UNMATCHED[answer.none.reason], OUR_WOULD_CHANGE.get(answer.none.would_change))
+        case "none" if answer.none.reason in _UNMATCHED:
+            return NoPlace(_UNMATCHED[answer.none.reason], _WOULD_CHANGE.get(answer.none.would_change))
         case _:
             # An answer that this version does not know says nothing.
             return SearchGoesOn(ASK_AGAIN_SECONDS)

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 
-from services.chassis.call import Call
-from services.chassis.envelope import Received
 from services.chassis.keyring import Keyring
 from services.chassis.metrics import Metrics
 from services.chassis.topics import Topic
-from services.chassis.work import Connection, Work
+from services.chassis.work import Connection
 from services.intake.adapters.access_log import PostgresAccessLog
 from services.intake.adapters.agencies import PostgresAgencies
 from services.intake.adapters.allocations import PostgresAllocations
@@ -21,6 +19,7 @@ from services.intake.adapters.secrets import Secrets
 from services.intake.adapters.vault import PostgresVault
 from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import announcement
+from services.intake.application.ports import IntakeWork
 from services.intake.domain.events import CaseEvent, CaseOpened, NeedMet, NeedReported
 from services.intake.domain.ids import CaseId
 
@@ -34,21 +33,26 @@ class Outfit:
     watchers: CaseWatchers
     cases_topic: Topic
     metrics: Metrics
+    zone: tzinfo
 
-    def make(self) -> Callable[[Connection, datetime], "PostgresWork"]:
+    def make(self) -> Callable[[Connection, datetime], IntakeWork]:
         return lambda connection, now: PostgresWork(connection, now, self)
 
 
-class PostgresWork(Work):
-    """`cause` is the call or event that this work answers; what it announces carries on its trace."""
+class PostgresWork(IntakeWork):
+    """The stores on PostgreSQL, all on the one connection of this work."""
 
     def __init__(self, connection: Connection, now: datetime, outfit: Outfit) -> None:
         super().__init__(connection, now)
-        self.cause: Received | Call | None = None
-        self.agencies = PostgresAgencies(self, outfit.keyring)
-        self.vault = PostgresVault(self, outfit.keyring, self.agencies)
-        self.needs = PostgresNeeds(self)
-        self.cases = PostgresCases(self, self.vault, self.needs, outfit.secrets)
+        self.cause = None
+        self.zone = outfit.zone
+        agencies = PostgresAgencies(self, outfit.keyring)
+        vault = PostgresVault(self, outfit.keyring, agencies)
+        needs = PostgresNeeds(self)
+        self.agencies = agencies
+        self.vault = vault
+        self.needs = needs
+        self.cases = PostgresCases(self, vault, needs, outfit.secrets)
         self.referrals = PostgresReferrals(self)
         self.allocations = PostgresAllocations(self)
         self.access_log = PostgresAccessLog(self)

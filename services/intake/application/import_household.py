@@ -70,7 +70,7 @@ async def _create(
     case_id, household_id = CaseId(uuid7()), HouseholdId(uuid7())
     facts = facts_of(row.household, source.as_of, revision=1)
     code = await work.cases.free_arrival_code(case_id) if facts.confidential else None
-    needs = () if row.closed else needs_of(row.needs, max(source.as_of, work.now.date()))
+    needs = () if row.closed else needs_of(row.needs, max(source.as_of, work.today))
     opened_at = datetime.combine(row.opened_on, time(), UTC)
     new = NewCase(
         case_id=case_id,

@@ -37,7 +37,7 @@ class OpenedCase:
 async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
     """The case, its needs and what is announced of them, at once."""
     agency = _may_open(command.viewer)
-    today = work.now.date()
+    today = work.today
     household = checked(command.household, today)
     occurred_at = _when(command.occurred_at, work.now)
     await _ids_are_free(work, command)

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Protocol
 
 from services.chassis.call import Call
+from services.chassis.envelope import Received
+from services.chassis.work import Work
 from services.intake.domain.agencies import Agency, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.events import CaseEvent
@@ -196,35 +198,36 @@ class Imports(Protocol):
     async def outcomes(self, source_id: str, after: str) -> list[ImportedNeed]: ...
 
 
-class IntakeWork(Protocol):
-    """One transaction of intake: what it changes and what it announces commit together or not at all."""
+class IntakeWork(Work):
+    """One transaction of intake: what it changes and what it announces commit together or not at all.
+
+    `cause` is the call or event that it answers: what it announces carries on its trace. `zone` says where the
+    region's days begin.
+    """
+
+    cause: Received | Call | None
+    zone: tzinfo
+    agencies: Agencies
+    cases: Cases
+    needs: Needs
+    vault: Vault
+    referrals: Referrals
+    allocations: Allocations
+    access_log: AccessLog
+    imports: Imports
 
     @property
-    def now(self) -> datetime: ...
-    @property
-    def agencies(self) -> Agencies: ...
-    @property
-    def cases(self) -> Cases: ...
-    @property
-    def needs(self) -> Needs: ...
-    @property
-    def vault(self) -> Vault: ...
-    @property
-    def referrals(self) -> Referrals: ...
-    @property
-    def allocations(self) -> Allocations: ...
-    @property
-    def access_log(self) -> AccessLog: ...
-    @property
-    def imports(self) -> Imports: ...
+    def today(self) -> date:
+        """The region's day, and the name of the night that follows it."""
+        return self.now.astimezone(self.zone).date()
 
     def tell(self, *events: CaseEvent, occurred_at: datetime | None = None) -> None:
         """Announce what happened; announcements of one case keep this order."""
-        ...
+        raise NotImplementedError
 
     def changed(self, case_id: CaseId) -> None:
         """Wake whoever watches the case, once this is committed."""
-        ...
+        raise NotImplementedError
 
 
 class Works(Protocol):

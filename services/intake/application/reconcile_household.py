@@ -24,7 +24,7 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
         work.tell(CaseClosed(case.case_id))
         work.changed(case.case_id)
         return True
-    today = max(as_of, work.now.date())
+    today = max(as_of, work.today)
     needs_changed = not row.closed and await _needs(work, case, facts, code, row, today)
     changed = persons_changed or facts.revision != case.facts.revision or needs_changed
     if changed:

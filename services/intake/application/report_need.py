@@ -26,7 +26,7 @@ async def report_need(work: IntakeWork, command: ReportNeed) -> NeedId:
     own = command.need.need_id
     if own is not None and await work.needs.any_taken([own]):
         raise conflict("id-taken", "The id of the need is in use.")
-    need = need_of(command.need, own or NeedId(uuid7()), work.now.date())
+    need = need_of(command.need, own or NeedId(uuid7()), work.today)
     work.needs.report(case, need)
     work.cases.advance(case)
     work.tell(NeedReported(case.case_id, need, case.facts, case.arrival_code))

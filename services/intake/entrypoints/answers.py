@@ -5,11 +5,11 @@ from typing import assert_never
 from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import intake_pb2 as intake
 
-from services.intake.adapters import words
 from services.intake.application.ports import Held, HubContact, NoPlace, SearchGoesOn, TonightAnswer
 from services.intake.application.view_case import CaseView
 from services.intake.domain.household import Person
 from services.intake.domain.outcomes import Allocation, NeedOutcome, Referral
+from services.intake.entrypoints import words
 
 
 def tonight_message(answer: TonightAnswer) -> intake.TonightAnswer:

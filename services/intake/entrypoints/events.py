@@ -11,17 +11,17 @@ from google.protobuf.message import DecodeError, Message
 
 from services.chassis.apply import Handler, PermanentError
 from services.chassis.envelope import Received
-from services.intake.adapters.words import OUR_UNMATCHED, OUR_WOULD_CHANGE
-from services.intake.adapters.work import PostgresWork
 from services.intake.application import follow_referrals as follow
 from services.intake.application.follow_allocations import allocation_told
+from services.intake.application.ports import IntakeWork
 from services.intake.domain.ids import AllocationId, CaseId, NeedId, ReferralId
 from services.intake.domain.outcomes import Referral, ReferralState
+from services.intake.entrypoints.words import OUR_UNMATCHED, OUR_WOULD_CHANGE
 
 M = TypeVar("M", bound=Message)
 
 
-def handlers() -> Mapping[str, Handler[PostgresWork]]:
+def handlers() -> Mapping[str, Handler[IntakeWork]]:
     """By message type. Together they cover every event of the topics that intake consumes."""
     return dict(
         [
@@ -45,10 +45,8 @@ def handlers() -> Mapping[str, Handler[PostgresWork]]:
     )
 
 
-def _on(
-    message: type[M], act: Callable[[M, PostgresWork], Awaitable[None]]
-) -> tuple[str, Handler[PostgresWork]]:
-    async def handle(received: Received, work: PostgresWork) -> None:
+def _on(message: type[M], act: Callable[[M, IntakeWork], Awaitable[None]]) -> tuple[str, Handler[IntakeWork]]:
+    async def handle(received: Received, work: IntakeWork) -> None:
         work.cause = received
         try:
             event = message.FromString(received.payload)
@@ -63,12 +61,12 @@ def _on(
     return message.DESCRIPTOR.full_name, handle
 
 
-async def _proposed(event: matching.ReferralProposed, work: PostgresWork) -> None:
+async def _proposed(event: matching.ReferralProposed, work: IntakeWork) -> None:
     follow.referral_proposed(work, _case(event), _referral(event, ReferralState.PROPOSED))
 
 
-def _moved(to: ReferralState) -> Callable[[Any, PostgresWork], Awaitable[None]]:
-    async def act(event: Any, work: PostgresWork) -> None:
+def _moved(to: ReferralState) -> Callable[[Any, IntakeWork], Awaitable[None]]:
+    async def act(event: Any, work: IntakeWork) -> None:
         follow.referral_moved(
             work, _case(event), ReferralId(UUID(event.referral_id)), NeedId(UUID(event.need_id)), to
         )
@@ -76,7 +74,7 @@ def _moved(to: ReferralState) -> Callable[[Any, PostgresWork], Awaitable[None]]:
     return act
 
 
-async def _stay_started(event: matching.OccupancyStarted, work: PostgresWork) -> None:
+async def _stay_started(event: matching.OccupancyStarted, work: IntakeWork) -> None:
     stay = follow.Stay(
         case_id=_case(event),
         referral_id=ReferralId(UUID(event.referral_id)) if event.referral_id else None,
@@ -87,26 +85,26 @@ async def _stay_started(event: matching.OccupancyStarted, work: PostgresWork) ->
     await follow.stay_started(work, stay)
 
 
-async def _stay_ended(event: matching.OccupancyEnded, work: PostgresWork) -> None:
+async def _stay_ended(event: matching.OccupancyEnded, work: IntakeWork) -> None:
     referral_id = ReferralId(UUID(event.referral_id)) if event.referral_id else None
     follow.stay_ended(work, _case(event), referral_id, date.fromisoformat(event.until_date))
 
 
-async def _allocated(event: matching.NeedAllocated, work: PostgresWork) -> None:
+async def _allocated(event: matching.NeedAllocated, work: IntakeWork) -> None:
     await follow.need_allocated(work, _case(event), _allocation(event))
 
 
-async def _deallocated(event: matching.NeedDeallocated, work: PostgresWork) -> None:
+async def _deallocated(event: matching.NeedDeallocated, work: IntakeWork) -> None:
     follow.need_deallocated(
         work, _case(event), NeedId(UUID(event.need_id)), AllocationId(UUID(event.allocation_id))
     )
 
 
-async def _unmatched(event: matching.NeedUnmatched, work: PostgresWork) -> None:
+async def _unmatched(event: matching.NeedUnmatched, work: IntakeWork) -> None:
     follow.need_unmatched(work, _case(event), _why_not(event))
 
 
-async def _referrals_stand(event: matching.ReferralsSnapshot, work: PostgresWork) -> None:
+async def _referrals_stand(event: matching.ReferralsSnapshot, work: IntakeWork) -> None:
     stand = follow.ReferralsAsTheyStand(
         case_id=_case(event),
         referrals=[_referral(each.proposal, ReferralState(each.state)) for each in event.referrals],
@@ -117,19 +115,19 @@ async def _referrals_stand(event: matching.ReferralsSnapshot, work: PostgresWork
     await follow.referrals_stand(work, stand)
 
 
-async def _reserved(event: logistics.AllocationReserved, work: PostgresWork) -> None:
+async def _reserved(event: logistics.AllocationReserved, work: IntakeWork) -> None:
     await allocation_told(work, AllocationId(UUID(event.allocation_id)), "reserved", event.bag_code)
 
 
-async def _refused(event: logistics.AllocationRefused, work: PostgresWork) -> None:
+async def _refused(event: logistics.AllocationRefused, work: IntakeWork) -> None:
     await allocation_told(work, AllocationId(UUID(event.allocation_id)), "refused", "")
 
 
-async def _handed_over(event: logistics.HandoverConfirmed, work: PostgresWork) -> None:
+async def _handed_over(event: logistics.HandoverConfirmed, work: IntakeWork) -> None:
     await allocation_told(work, AllocationId(UUID(event.allocation_id)), "handed over", "")
 
 
-async def _allocation_state(event: logistics.AllocationState, work: PostgresWork) -> None:
+async def _allocation_state(event: logistics.AllocationState, work: IntakeWork) -> None:
     await allocation_told(work, AllocationId(UUID(event.allocation_id)), event.state, event.bag_code)
 
 

@@ -10,8 +10,8 @@ from aid.intake.v1 import intake_pb2 as intake
 from rich.console import Console
 from rich.table import Table
 
-from services.intake.adapters.hmis import Reading, sentences
 from services.intake.domain.hmis_import import Household
+from services.intake.entrypoints.import_export import Reading, Sentences
 
 PLACED = ("referred", "placed", "met")
 REASONS = {
@@ -96,7 +96,11 @@ def outcome_lines(outcomes: Sequence[intake.ImportOutcome]) -> Iterator[str]:
 
 
 def write_report(
-    file: Path, reading: Reading, account: Account, outcomes: Sequence[intake.ImportOutcome]
+    file: Path,
+    sentences: Sentences,
+    reading: Reading,
+    account: Account,
+    outcomes: Sequence[intake.ImportOutcome],
 ) -> None:
     """Every line that was refused and why, every row that a service refused, and what became of the needs."""
     lines = [*read_lines(reading), *sentences(reading.report), *account.lines(), *account.refusals]

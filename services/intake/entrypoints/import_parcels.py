@@ -7,7 +7,6 @@ from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import intake_pb2 as intake
 from aid.matching.v1 import matching_pb2 as matching
 
-from services.intake.adapters.hmis import Reading
 from services.intake.domain.hmis_import import (
     Household,
     HouseholdType,
@@ -17,6 +16,7 @@ from services.intake.domain.hmis_import import (
     Placement,
     Project,
 )
+from services.intake.entrypoints.import_export import Reading
 
 # HUD 3.917: a place not meant for habitation.
 UNSHELTERED = 116

@@ -6,21 +6,19 @@ from aid.intake.v1 import intake_pb2 as intake
 from services.chassis.call import Call
 from services.chassis.metrics import Metrics
 from services.chassis.work import WorkFactory
-from services.intake.adapters import words
-from services.intake.adapters.work import PostgresWork
 from services.intake.application.import_household import ImportedCase, ImportSource, import_household
 from services.intake.application.import_outcomes import import_outcomes
-from services.intake.application.ports import ImportedNeed
+from services.intake.application.ports import ImportedNeed, IntakeWork
 from services.intake.domain.ids import WorkerName
 from services.intake.domain.imports import LONGEST_KEY, ImportOutcome
 from services.intake.domain.refusal import Refusal, invalid
-from services.intake.entrypoints import requests
+from services.intake.entrypoints import requests, words
 
 MOST_HOUSEHOLDS = 200
 
 
 async def import_households(
-    works: WorkFactory[PostgresWork], request: intake.ImportHouseholdsRequest, call: Call, metrics: Metrics
+    works: WorkFactory[IntakeWork], request: intake.ImportHouseholdsRequest, call: Call, metrics: Metrics
 ) -> intake.ImportHouseholdsResponse:
     """Each household in a transaction of its own: one that is refused holds up no other, and whatever was
     taken over when a connection is lost is found again the next time."""
@@ -42,7 +40,7 @@ async def import_households(
 
 
 async def get_import_outcomes(
-    works: WorkFactory[PostgresWork], request: intake.GetImportOutcomesRequest
+    works: WorkFactory[IntakeWork], request: intake.GetImportOutcomesRequest
 ) -> intake.GetImportOutcomesResponse:
     async with works() as work:
         found = await import_outcomes(work, request.source_id, request.after)
@@ -50,11 +48,11 @@ async def get_import_outcomes(
 
 
 async def _one(
-    works: WorkFactory[PostgresWork], source: ImportSource, household: intake.ImportedHousehold, call: Call
+    works: WorkFactory[IntakeWork], source: ImportSource, household: intake.ImportedHousehold, call: Call
 ) -> ImportedCase:
     row = requests.imported_in(household)
 
-    async def act(work: PostgresWork) -> ImportedCase:
+    async def act(work: IntakeWork) -> ImportedCase:
         work.cause = call
         return await import_household(work, source, row)
 

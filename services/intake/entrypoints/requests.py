@@ -10,7 +10,6 @@ from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import intake_pb2 as intake
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.intake.adapters import words
 from services.intake.domain.agencies import AgencyType
 from services.intake.domain.arrival import normalized
 from services.intake.domain.household import Household, Person
@@ -18,6 +17,7 @@ from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
 from services.intake.domain.imports import ImportedHousehold
 from services.intake.domain.needs import NeedKind, NeedRequest, Urgency
 from services.intake.domain.refusal import invalid
+from services.intake.entrypoints import words
 
 _AGE_BANDS = words.reverse(words.AGE_BAND)
 _AGENCY_TYPES = words.reverse(words.AGENCY_TYPE)

@@ -12,8 +12,6 @@ from services.chassis.call import Call
 from services.chassis.idempotency import Command, once
 from services.chassis.metrics import Metrics
 from services.chassis.work import WorkFactory
-from services.intake.adapters.watch import CaseWatchers
-from services.intake.adapters.work import PostgresWork
 from services.intake.application.answer_referral import AnswerReferral, answer_referral
 from services.intake.application.assign_worker import AssignWorker, assign_worker
 from services.intake.application.close_case import CloseCase, close_case
@@ -24,7 +22,7 @@ from services.intake.application.ports import Hub, IntakeWork, Matching
 from services.intake.application.register import RegisterWorker, register_agency, register_worker
 from services.intake.application.report_need import ReportNeed, report_need
 from services.intake.application.view_case import CaseView, view_case
-from services.intake.application.watch_case import watch_case
+from services.intake.application.watch_case import Watchers, watch_case
 from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
 from services.intake.domain.agencies import Agency, Viewer
 from services.intake.domain.ids import AgencyId, AllocationId, CaseId, NeedId, ReferralId, WorkerName
@@ -41,10 +39,10 @@ class IntakeRpc:
 
     def __init__(
         self,
-        works: WorkFactory[PostgresWork],
+        works: WorkFactory[IntakeWork],
         matching: Matching,
         hub: Hub,
-        watchers: CaseWatchers,
+        watchers: Watchers,
         metrics: Metrics,
     ) -> None:
         self._works = works
@@ -62,7 +60,7 @@ class IntakeRpc:
             requests.agency_type_in(request.type),
         )
 
-        async def act(work: PostgresWork, _: Viewer) -> intake.RegisterAgencyResponse:
+        async def act(work: IntakeWork, _: Viewer) -> intake.RegisterAgencyResponse:
             await register_agency(work, agency)
             return intake.RegisterAgencyResponse()
 
@@ -74,7 +72,7 @@ class IntakeRpc:
         agency_id = AgencyId(requests.uuid_in(request.agency_id, "agency_id"))
         command = RegisterWorker(WorkerName(request.worker), agency_id)
 
-        async def act(work: PostgresWork, _: Viewer) -> intake.RegisterWorkerResponse:
+        async def act(work: IntakeWork, _: Viewer) -> intake.RegisterWorkerResponse:
             await register_worker(work, command)
             return intake.RegisterWorkerResponse()
 
@@ -90,7 +88,7 @@ class IntakeRpc:
         occurred_at = requests.moment_in(request.occurred_at, "occurred_at") if said else None
         lodging = requests.first_lodging_need(needs) if request.find_tonight else None
 
-        async def act(work: PostgresWork, viewer: Viewer) -> intake.OpenCaseResponse:
+        async def act(work: IntakeWork, viewer: Viewer) -> intake.OpenCaseResponse:
             own = None if case_id is None else CaseId(case_id)
             opened = await open_case(work, OpenCase(viewer, own, household, needs, occurred_at))
             return intake.OpenCaseResponse(
@@ -109,7 +107,7 @@ class IntakeRpc:
         case_id = requests.case_id_in(request.case_id)
         need = requests.need_in(request.need)
 
-        async def act(work: PostgresWork, viewer: Viewer) -> intake.ReportNeedResponse:
+        async def act(work: IntakeWork, viewer: Viewer) -> intake.ReportNeedResponse:
             need_id = await report_need(work, ReportNeed(viewer, case_id, need))
             return intake.ReportNeedResponse(need_id=str(need_id))
 
@@ -121,7 +119,7 @@ class IntakeRpc:
         case_id = requests.case_id_in(request.case_id)
         need_id = NeedId(requests.uuid_in(request.need_id, "need_id"))
 
-        async def act(work: PostgresWork, viewer: Viewer) -> intake.WithdrawNeedResponse:
+        async def act(work: IntakeWork, viewer: Viewer) -> intake.WithdrawNeedResponse:
             await withdraw_need(work, WithdrawNeed(viewer, case_id, need_id))
             return intake.WithdrawNeedResponse()
 
@@ -130,7 +128,7 @@ class IntakeRpc:
     async def CloseCase(self, request: intake.CloseCaseRequest, call: Call) -> intake.CloseCaseResponse:
         case_id = requests.case_id_in(request.case_id)
 
-        async def act(work: PostgresWork, viewer: Viewer) -> intake.CloseCaseResponse:
+        async def act(work: IntakeWork, viewer: Viewer) -> intake.CloseCaseResponse:
             await close_case(work, CloseCase(viewer, case_id))
             return intake.CloseCaseResponse()
 
@@ -169,7 +167,7 @@ class IntakeRpc:
         code = requests.code_in(request.arrival_code)
         worker = WorkerName(request.worker)
 
-        async def act(work: PostgresWork, viewer: Viewer) -> intake.AssignWorkerResponse:
+        async def act(work: IntakeWork, viewer: Viewer) -> intake.AssignWorkerResponse:
             assigned = await assign_worker(work, AssignWorker(viewer, own, code, worker))
             return intake.AssignWorkerResponse(case_id=str(assigned))
 
@@ -178,7 +176,7 @@ class IntakeRpc:
     async def GetCase(self, request: intake.GetCaseRequest, call: Call) -> intake.GetCaseResponse:
         case_id = requests.case_id_in(request.case_id)
 
-        async def read(work: PostgresWork) -> CaseView:
+        async def read(work: IntakeWork) -> CaseView:
             return await view_case(work, await _viewer(work, call), case_id, "GetCase")
 
         view = await self._works.run(read)
@@ -198,7 +196,7 @@ class IntakeRpc:
     async def GetHandoff(self, request: intake.GetHandoffRequest, call: Call) -> intake.GetHandoffResponse:
         allocation_id = AllocationId(requests.uuid_in(request.allocation_id, "allocation_id"))
 
-        async def read(work: PostgresWork) -> Handoff:
+        async def read(work: IntakeWork) -> Handoff:
             return await get_handoff(work, self._hub, WorkerName(call.principal.subject), allocation_id)
 
         handoff = await self._works.run(read)
@@ -239,11 +237,11 @@ class IntakeRpc:
         request: Message,
         call: Call,
         answer: type[A],
-        act: Callable[[PostgresWork, Viewer], Awaitable[A]],
+        act: Callable[[IntakeWork, Viewer], Awaitable[A]],
     ) -> A:
         """What `act` answers, or answered when the same command came before."""
 
-        async def acted(work: PostgresWork) -> bytes:
+        async def acted(work: IntakeWork) -> bytes:
             work.cause = call
             said = await act(work, await _viewer(work, call))
             return said.SerializeToString(deterministic=True)
