@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
 import httpx
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.local.identity import Issuer
@@ -88,10 +88,20 @@ async def everything(stack: RunningStack) -> AsyncIterator[Kept]:
 
 async def topics(stack: RunningStack) -> AsyncIterator[Kept]:
     """Every record of every topic, the broker's own topics included: key, headers and value."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.bootstrap)
+    async for record in records(stack.bootstrap):
+        headers = [part for name, value in record.headers for part in (name.encode(), value)]
+        content = b"\0".join([record.key or b"", *headers, record.value or b""])
+        yield Kept("topic", f"{record.topic}-{record.partition}@{record.offset}", content)
+
+
+async def records(
+    bootstrap: str, names: Collection[str] | None = None
+) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+    """Every record that these topics hold now, or all topics that there are; each partition in its order."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        described = await admin.describe_topics(await admin.list_topics())
+        described = await admin.describe_topics(list(names or await admin.list_topics()))
     finally:
         await admin.close()
     places = [
@@ -99,17 +109,15 @@ async def topics(stack: RunningStack) -> AsyncIterator[Kept]:
         for topic in described
         for partition in topic["partitions"]
     ]
-    async with AIOKafkaConsumer(bootstrap_servers=stack.bootstrap, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
         consumer.assign(places)
         await consumer.seek_to_beginning(*places)
         ends = await consumer.end_offsets(places)
         unread = {place for place in places if ends[place] > 0}
         while unread:
-            for place, records in (await consumer.getmany(timeout_ms=500)).items():
-                for record in records:
-                    headers = [part for name, value in record.headers for part in (name.encode(), value)]
-                    content = b"\0".join([record.key or b"", *headers, record.value or b""])
-                    yield Kept("topic", f"{place.topic}-{place.partition}@{record.offset}", content)
+            for batch in (await consumer.getmany(timeout_ms=500)).values():
+                for record in batch:
+                    yield record
             unread = {place for place in unread if await consumer.position(place) < ends[place]}
 
 
