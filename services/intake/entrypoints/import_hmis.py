@@ -23,10 +23,10 @@ from services.chassis import errors
 from services.chassis.errors import AidError, Kind
 from services.chassis.identity import ServiceToken
 from services.chassis.rpc_client import RpcClient
-from services.intake.adapters.hmis import Reading, read_export
 from services.intake.domain.hmis_import import StructuralFault
 from services.intake.entrypoints.import_account import Account, read_lines, show, write_report
 from services.intake.entrypoints.import_doors import Doors
+from services.intake.entrypoints.import_export import Read, Reading, Sentences
 from services.intake.entrypoints.import_parcels import Parcels
 from services.intake.entrypoints.import_progress import Shown
 from services.intake.entrypoints.import_run import Import
@@ -42,9 +42,8 @@ _CODES = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(given: Sequence[str], read: Read, sentences: Sentences) -> int:
     """Import, and say on the last line how it ended. Without addresses, inside the running local stack."""
-    given = sys.argv[1:] if argv is None else list(argv)
     asked = _parser().parse_args(given)
     if not (asked.intake and asked.matching):
         if os.environ.get("AID_NAME"):
@@ -53,15 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         with Shown(console) as shown:
-            reading = read_export(asked.export, shown.read)
+            reading = read(asked.export, shown.read)
     except StructuralFault as fault:
         return _said(ABSENT if fault.reason == "not-found" else UNTRUSTED, f"{fault.reason}: {fault.message}")
     except KeyboardInterrupt:
         return _said(INTERRUPTED, "interrupted while reading; nothing was written")
-    return _import(console, reading, asked)
+    return _import(console, reading, sentences, asked)
 
 
-def _import(console: Console, reading: Reading, asked: argparse.Namespace) -> int:
+def _import(console: Console, reading: Reading, sentences: Sentences, asked: argparse.Namespace) -> int:
     """Send it. However it ends, the report says what was refused, and the last line how to go on."""
     account, running = Account(), list[Import]()
     outcomes: list[ImportOutcome] = []
@@ -81,7 +80,7 @@ def _import(console: Console, reading: Reading, asked: argparse.Namespace) -> in
         code = _CODES.get(error.kind, FAILED)
         ending = f"{error.reason}: {error.message} {_go_on(running)}"
     if asked.report:
-        write_report(asked.report, reading, account, outcomes)
+        write_report(asked.report, sentences, reading, account, outcomes)
     return _said(code, ending)
 
 
@@ -168,7 +167,3 @@ def _file(text: str) -> Path:
 def _said(code: int, ending: str) -> int:
     print(ending, file=sys.stdout if code == TAKEN_OVER else sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
