@@ -277,6 +277,7 @@ async def goods_arrive(driven: Driven) -> str:
         given = logistics.ConfirmHandoverRequest(bag_code=bag)
         await doors.rpc("carrier", "logistics", "ConfirmHandover", given, logistics.ConfirmHandoverResponse)
         point = told.point
+    await stage.advance(timedelta(hours=1))  # handovers are told together
     return point
 
 
