@@ -506,3 +506,15 @@ async def test_how_many_places_are_held_and_taken_is_counted(world: World) -> No
     assert "\nholds_open 1.0\n" in told
     assert "\noccupancies_open 1.0\n" in told
     assert 'referrals_total{outcome="proposed"} 2.0' in told
+
+
+async def test_a_household_that_grew_is_matched_again(world: World) -> None:
+    await world.offer(2, name="Small")
+    [case_id], need = cases(1), lodging()
+    await world.hear(reported(case_id, need, facts(adults=2)))
+    await world.offer(9, name="Large")
+    await world.hear(intake.HouseholdChanged(case_id=case_id, facts=facts(adults=2, infants=1, revision=2)))
+    first, _, second = await world.said(REFERRALS, case_id)
+    assert (first.place, second.place) == ("Small", "Large")
+    await world.hear(intake.HouseholdChanged(case_id=case_id, facts=facts(adults=1, infants=1, revision=3)))
+    assert await world.told(case_id) == ["ReferralProposed", "ReferralWithdrawn", "ReferralProposed"]

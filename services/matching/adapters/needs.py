@@ -17,10 +17,10 @@ _CLOSE_OTHERS = (
     "UPDATE need SET state = 'closed' WHERE case_id = $1 AND need_id <> ALL($2) AND state <> 'closed'"
 )
 # A need that is closed still counts while something is held or set aside for it.
-_OF_CASES = f"""
+_TOUCHED = f"""
 SELECT {rows.NEED_COLUMNS}
 FROM need AS n JOIN household AS h USING (case_id)
-WHERE n.case_id = ANY($1)
+WHERE (n.need_id = ANY($1) OR n.case_id = ANY($2))
   AND (n.state <> 'closed'
        OR EXISTS (SELECT FROM referral AS r
                   WHERE r.need_id = n.need_id AND r.state IN ('proposed', 'accepted'))
@@ -73,9 +73,8 @@ class PostgresNeeds:
     def report(self, need: Need, tier: Tier, now: datetime) -> None:
         self._reports.report(need, tier, now)
 
-    def close(self, case_id: CaseId, need_ids: Collection[NeedId]) -> None:
-        for need_id in need_ids:
-            self._reports.close(case_id, need_id)
+    def close(self, case_id: CaseId, need_id: NeedId) -> None:
+        self._reports.close(case_id, need_id)
 
     def close_all(self, case_id: CaseId) -> None:
         self._reports.close(case_id, None)
@@ -98,8 +97,12 @@ class PostgresNeeds:
         )
         return None if row is None else rows.standing_need(row)
 
-    async def of_cases(self, case_ids: Collection[CaseId]) -> Sequence[StandingNeed]:
-        found = await self._work.connection.fetch(_OF_CASES, list(case_ids))
+    async def touched(
+        self, need_ids: Collection[NeedId], case_ids: Collection[CaseId]
+    ) -> Sequence[StandingNeed]:
+        if not need_ids and not case_ids:
+            return []
+        found = await self._work.connection.fetch(_TOUCHED, list(need_ids), list(case_ids))
         return [rows.standing_need(row) for row in found]
 
     async def lock(self, referral_ids: Collection[ReferralId]) -> None:

@@ -14,7 +14,8 @@ class Agenda:
     So a batch of many events costs one round of matching, and locks are taken in one order, by one function.
     """
 
-    # Whose needs or facts changed.
+    # Needs that are new, gone, or rested; cases whose facts changed, and so all of their needs.
+    needs: set[NeedId] = field(default_factory=set)
     cases: set[CaseId] = field(default_factory=set)
     closed: set[CaseId] = field(default_factory=set)
     # Needs that wait again, locked already.
@@ -29,8 +30,8 @@ class Agenda:
     goods_round: bool = False
 
     def __bool__(self) -> bool:
-        noted = self.cases or self.seeking or self.freed or self.expiring or self.ending
-        return bool(noted) or self.places_round or self.goods_round
+        noted = (self.needs, self.cases, self.seeking, self.freed, self.expiring, self.ending)
+        return any(noted) or self.places_round or self.goods_round
 
     def close(self, case_id: CaseId) -> None:
         self.cases.add(case_id)
@@ -40,6 +41,14 @@ class Agenda:
         self.freed.update(offer_ids)
 
     def clear(self) -> None:
-        for noted in (self.cases, self.closed, self.seeking, self.freed, self.expiring, self.ending):
+        for noted in (
+            self.needs,
+            self.cases,
+            self.closed,
+            self.seeking,
+            self.freed,
+            self.expiring,
+            self.ending,
+        ):
             noted.clear()
         self.places_round = self.goods_round = False

@@ -36,4 +36,4 @@ async def _expire(work: MatchingWork, held: Referral) -> None:
     else:
         rests_until = work.now + work.terms.rest_after_silence
         work.needs.wait_again(held.need_id, rests_until=rests_until)
-        await work.arm(REST_ENDS, str(held.case_id), rests_until)
+        await work.arm(REST_ENDS, str(held.need_id), rests_until)

@@ -25,7 +25,7 @@ def need_reported(work: MatchingWork, need: Need, facts: Facts, arrival_code: st
     """May come after the same need was asked for tonight: what is known stays as it is."""
     work.households.learn(need.case_id, facts, arrival_code)
     work.needs.report(need, tier(facts, work.today), work.now)
-    work.touch(need.case_id)
+    work.touch(need.case_id, need.need_id)
 
 
 async def need_met(work: MatchingWork, case_id: CaseId, need_id: NeedId) -> None:
@@ -39,8 +39,8 @@ async def need_met(work: MatchingWork, case_id: CaseId, need_id: NeedId) -> None
 
 def need_gone(work: MatchingWork, case_id: CaseId, need_id: NeedId) -> None:
     """Withdrawn or met: nothing is sought or held for it any more."""
-    work.needs.close(case_id, [need_id])
-    work.touch(case_id)
+    work.needs.close(case_id, need_id)
+    work.touch(case_id, need_id)
 
 
 def case_closed(work: MatchingWork, case_id: CaseId) -> None:

@@ -56,7 +56,7 @@ class Needs(Protocol):
     def report(self, need: Need, tier: Tier, now: datetime) -> None:
         """Make a need known; one that is known already stays as it is."""
 
-    def close(self, case_id: CaseId, need_ids: Collection[NeedId]) -> None: ...
+    def close(self, case_id: CaseId, need_id: NeedId) -> None: ...
 
     def close_others(self, case_id: CaseId, open_ids: Collection[NeedId]) -> None: ...
 
@@ -67,8 +67,10 @@ class Needs(Protocol):
     def ask_again(self, need_id: NeedId) -> None:
         """The household asks: it no longer rests."""
 
-    async def of_cases(self, case_ids: Collection[CaseId]) -> Sequence[StandingNeed]:
-        """All needs of the cases that may still hold something, locked until the end of the work."""
+    async def touched(
+        self, need_ids: Collection[NeedId], case_ids: Collection[CaseId]
+    ) -> Sequence[StandingNeed]:
+        """These needs and all of these cases, if they may still hold something; locked until the work ends."""
 
     async def lock(self, referral_ids: Collection[ReferralId]) -> None:
         """Lock the needs of referrals, which everybody who changes the referrals does first."""
@@ -239,10 +241,13 @@ class MatchingWork(Work):
         """What is said of this case is caused by what is being worked on now."""
         raise NotImplementedError
 
-    def touch(self, case_id: CaseId) -> None:
-        """Put the case on the agenda, and concern it."""
+    def touch(self, case_id: CaseId, need_id: NeedId | None = None) -> None:
+        """Put a need on the agenda, or all needs of a case, and concern the case."""
         self.concern(case_id)
-        self.agenda.cases.add(case_id)
+        if need_id is None:
+            self.agenda.cases.add(case_id)
+        else:
+            self.agenda.needs.add(need_id)
 
     def say(self, event: Event) -> None:
         """Announce what has become true."""

@@ -24,7 +24,7 @@ async def settle(work: MatchingWork) -> None:
     if not agenda:
         return
     await work.needs.lock(agenda.expiring)
-    touched = await work.needs.of_cases(agenda.cases) if agenda.cases else []
+    touched = await work.needs.touched(agenda.needs, agenda.cases)
     await withdraw_goods(work, touched)
     places = [each for each in touched if each.need.kind in PLACE_KINDS]
     seeking: list[StandingNeed] = []

@@ -48,12 +48,14 @@ async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -
 
 
 def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer) -> bool:
-    """Whether the facts changed so that the place would not be proposed today. An accepted place is kept,
-    except by a household that now hides: too many know of it.
+    """Whether the facts changed so that the place would not be proposed today, or is too small. An accepted
+    place is kept, except by a household that now hides: too many know of it.
     """
     request = Request(each.need.kind, referral.from_date, referral.nights, each.waiting.facts)
     failed = failed_rules(offer, request)
-    return "hiding" in failed or (bool(failed) and referral.state is ReferralState.PROPOSED)
+    too_small = request.units_of(offer.unit) > referral.units
+    open_still = referral.state is ReferralState.PROPOSED
+    return "hiding" in failed or (open_still and (bool(failed) or too_small))
 
 
 async def close_cases(work: MatchingWork, closed: Collection[CaseId]) -> None:

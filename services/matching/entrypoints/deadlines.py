@@ -19,7 +19,7 @@ from services.matching.application.timers import (
     REST_ENDS,
     STAY_ENDS,
 )
-from services.matching.domain.ids import CaseId, OccupancyId, ReferralId
+from services.matching.domain.ids import NeedId, OccupancyId, ReferralId
 
 Work = MatchingWork
 
@@ -45,7 +45,7 @@ async def stay_ends(due: Due, work: Work) -> None:
 
 
 async def rest_ends(due: Due, work: Work) -> None:
-    work.agenda.cases.add(CaseId(UUID(due.subject)))
+    work.agenda.needs.add(NeedId(UUID(due.subject)))
 
 
 async def goods_round(due: Due, work: Work) -> None:
@@ -59,6 +59,6 @@ async def places_round(due: Due, work: Work) -> None:
 
 
 async def begin_rounds(work: Work) -> None:
-    """At the start of the process: look at all goods now, and at all places when the day turns."""
+    """At the start of the process look at everything: a round may have been missed while it was away."""
     await work.arm(GOODS_ROUND, REGION, work.now)
-    await work.arm(PLACES_ROUND, REGION, work.terms.calendar.next_day(work.now))
+    await work.arm(PLACES_ROUND, REGION, work.now)
