@@ -21,6 +21,8 @@ W = TypeVar("W", bound=Work)
 Handler = Callable[[Received, W], Awaitable[None]]
 
 POISON_LIMIT = 20
+STALE_LIMIT = 10
+_VERSION = "SELECT version FROM consumer_position WHERE consumer = $1 AND topic = $2 AND partition = $3"
 
 # Classes of SQLSTATE that pass by themselves: connection, transaction, resources, operator, system.
 _PASSING_STATES = ("08", "40", "53", "55", "57", "58")
@@ -37,6 +39,10 @@ class NotNowError(Exception):
 
 class PermanentError(Exception):
     """A handler's word for "never": the record is parked. The message must be a slug."""
+
+
+class MovedOnError(Exception):
+    """Another owner of the partition, or a replay, committed since: look again where we stand."""
 
 
 class TooManyParkedError(Exception):
@@ -78,13 +84,13 @@ class Applier(Generic[W]):
         """Apply them and return the new position.
 
         A record that can never be applied is parked. Raises NotNowError for one that may be applied later (those
-        before it are committed, as the stored position tells), StaleError when another owner moved on,
+        before it are committed, as the stored position tells), MovedOnError when somebody else moved on,
         SequenceConflictError and TooManyParkedError when nobody may go on.
         """
         if len(records) > 1:
             try:
                 return await self._transaction(topic, position, records, {})
-            except (StaleError, SequenceConflictError):
+            except (MovedOnError, SequenceConflictError):
                 raise
             except Exception as error:  # noqa: BLE001 - which record it was shows when they go one by one
                 _log.warning("batch-failed", _cause(error), topic=topic.name, records=len(records))
@@ -96,14 +102,18 @@ class Applier(Generic[W]):
     async def _single(self, topic: Topic, position: Position, record: Record) -> Position:
         """Apply one record; a record of its key that waited for it may be the one that fails."""
         poison: dict[int, str] = {}
+        stale = 0
         while True:
             try:
                 return await self._transaction(topic, position, [record], poison)
-            except (StaleError, SequenceConflictError):
+            except (MovedOnError, SequenceConflictError):
                 raise
             except Exception as error:
                 cause = _cause(error)
                 offset = error.offset if isinstance(error, _UnappliedError) else record.offset
+                if isinstance(cause, StaleError) and stale < STALE_LIMIT:
+                    stale += 1  # its handler lost a race; it decides anew
+                    continue
                 if _passing(cause):
                     self._metrics.consumer_retries_total.labels(topic.name).inc()
                     raise NotNowError(type(cause).__name__) from cause
@@ -117,15 +127,25 @@ class Applier(Generic[W]):
     ) -> Position:
         """The heart: position, sequences, effects and outgoing events, or none of them."""
         tally = Tally()
-        async with self._works() as work:
-            events = [_read(record, poison) for record in records]
-            inbox = await Inbox.open(work, self._consumer, topic, position, [e for e in events if e])
-            take = Take(inbox, work, self._handlers, poison, tally)
-            for record, event in zip(records, events, strict=True):
-                await take.one(record, event)
-            moved = inbox.moved(records[-1].offset + 1)
+        events = [_read(record, poison) for record in records]
+        try:
+            async with self._works() as work:
+                inbox = await Inbox.open(work, self._consumer, topic, position, [e for e in events if e])
+                take = Take(inbox, work, self._handlers, poison, tally)
+                for record, event in zip(records, events, strict=True):
+                    await take.one(record, event)
+                moved = inbox.moved(records[-1].offset + 1)
+        except StaleError as error:
+            if await self._has_moved(position):
+                raise MovedOnError(topic.name) from error
+            raise
         self._count(topic, len(records), tally)
         return moved
+
+    async def _has_moved(self, position: Position) -> bool:
+        async with self._works.database.lend() as connection:
+            version = await connection.fetchval(_VERSION, self._consumer, position.topic, position.partition)
+        return bool(version != position.version)
 
     async def replay(self, topic: Topic, parked_id: int) -> bool:
         """Try a parked record again; whether it is parked no longer. Raises what its handler raises.
@@ -267,7 +287,7 @@ def _passing(cause: BaseException) -> bool:
     """Whether the fault is in the circumstances and not in the record."""
     if isinstance(cause, asyncpg.PostgresError):
         return (cause.sqlstate or "").startswith(_PASSING_STATES)
-    if isinstance(cause, TransientError | StaleError | OSError | TimeoutError | asyncpg.InterfaceError):
+    if isinstance(cause, TransientError | OSError | TimeoutError | asyncpg.InterfaceError):
         return True
     shown = errors.of(cause)
     return shown is not None and shown.kind in _PASSING_KINDS

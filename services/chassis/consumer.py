@@ -76,6 +76,7 @@ class Consumer(Generic[W]):
         # One batch at a time: partitions that take turns gather larger batches, at half the cost of an event.
         self._turn = asyncio.Lock()
         self._rebalancing = False
+        self._connecting = False
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -90,6 +91,8 @@ class Consumer(Generic[W]):
         """Take no more records, finish the transactions that run."""
         self._stopping = True
         self._changed.set()
+        if self._task is not None and self._connecting:
+            self._task.cancel()
         await ended(self._task, FINISH_S + 6)
 
     async def _run(self) -> None:
@@ -112,9 +115,11 @@ class Consumer(Generic[W]):
 
     async def _member(self) -> None:
         """One membership of the group: until told to stop, or until something breaks."""
+        self._connecting = True
         kafka = await connect_consumer(
             self._settings, self._consumer, list(self._topics), _Listener(self.revoked, self.assigned)
         )
+        self._connecting = False
         watcher = asyncio.create_task(self._watch_lag(kafka), name="consumer-lag")
         try:
             while not self._stopping:

@@ -24,8 +24,9 @@ class KafkaSettings(BaseModel):
     instance_id: str | None = None
     request_timeout_ms: int = 10_000
     session_timeout_ms: int = 10_000
-    # For how long a round of sends may stay unanswered before the producer is thrown away.
-    delivery_timeout_s: float = 30.0
+    # For how long a round of sends may stay unanswered before the producer is thrown away; less than the
+    # patience of liveness, because Kafka's absence is not for a restart of ours to mend.
+    delivery_timeout_s: float = 20.0
 
 
 class Producer(Protocol):

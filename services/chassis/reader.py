@@ -16,13 +16,13 @@ from aiokafka.errors import (
 )
 
 from services.chassis import logs
-from services.chassis.apply import Applier, NotNowError
+from services.chassis.apply import Applier, MovedOnError, NotNowError
 from services.chassis.database import Database
 from services.chassis.health import Progress
 from services.chassis.inbox import Position
 from services.chassis.tasks import ended
 from services.chassis.topics import Topic
-from services.chassis.work import StaleError, Work
+from services.chassis.work import Work
 
 _log = logs.logger("consumer")
 
@@ -70,7 +70,7 @@ class Reader(Generic[W]):
         self._database = database
         self._applier = applier
         self._progress = progress
-        self._at_rest = False
+        self._applying = False
         self._stopping = False
         self._lost = 0
         self._attempt = 0
@@ -79,8 +79,8 @@ class Reader(Generic[W]):
     async def stop(self) -> None:
         """Finish the batch that is being applied; what was only fetched will be fetched again."""
         self._stopping = True
-        if self._at_rest:
-            self.task.cancel()
+        if not self._applying:
+            self.task.cancel()  # it may wait for an assignment that waits for us
         await ended(self.task, FINISH_S)
 
     async def _run(self) -> None:
@@ -97,31 +97,30 @@ class Reader(Generic[W]):
 
     async def _fetch(self) -> Sequence[ConsumerRecord] | None:
         """What has arrived, nothing after a second, or None when Kafka does not know where we stand."""
-        self._at_rest = True
         try:
             found = await self._kafka.getmany(self._partition, timeout_ms=_FETCH_MS, max_records=BATCH)
             records: Sequence[ConsumerRecord] = found.get(self._partition, ())
             return records
         except (NoOffsetForPartitionError, OffsetOutOfRangeError):
             return None
-        finally:
-            self._at_rest = False
 
     async def _apply(self, position: Position, records: Sequence[ConsumerRecord]) -> Position:
         try:
             async with self._turn:
                 more = await self._more(records[-1].offset + 1)
+                self._applying = True
                 moved = await self._applier.batch(self._topic, position, [*records, *more])
-        except StaleError:
+        except MovedOnError:
             _log.warning("another-owner-moved-on", topic=self._topic.name)
             return await self._seek()
         except NotNowError as error:
             _log.warning("partition-waits", error, topic=self._topic.name, attempt=self._attempt)
-            self._at_rest = True
+            self._applying = False
             await asyncio.sleep(min(0.05 * 2**self._attempt, _LONGEST_BACKOFF_S))
-            self._at_rest = False
             self._attempt = min(self._attempt + 1, 10)
             return await self._seek()
+        finally:
+            self._applying = False
         self._attempt = 0
         self._progress.moved()
         return moved

@@ -31,18 +31,23 @@ _LONGEST_BACKOFF_S = 300
 _DAY = timedelta(days=1)
 
 # SKIP LOCKED: each due promise is taken by one worker, and a slow one holds up nobody else's.
+# Materialized, because a subquery with a limit and locks may be run more than once by a join.
 _TAKE = """
-DELETE FROM timer WHERE (kind, subject) IN (
+WITH due AS MATERIALIZED (
     SELECT kind, subject FROM timer WHERE due_at <= $1 AND next_try_at <= clock_timestamp()
     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING kind, subject, due_at, payload
+)
+DELETE FROM timer USING due WHERE timer.kind = due.kind AND timer.subject = due.subject
+RETURNING timer.kind, timer.subject, timer.due_at, timer.payload
 """
 _TAKE_ONE = """
-DELETE FROM timer WHERE (kind, subject) IN (
+WITH due AS MATERIALIZED (
     SELECT kind, subject FROM timer
     WHERE kind = $3 AND subject = $4 AND due_at <= $1 AND next_try_at <= clock_timestamp()
     LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING kind, subject, due_at, payload
+)
+DELETE FROM timer USING due WHERE timer.kind = due.kind AND timer.subject = due.subject
+RETURNING timer.kind, timer.subject, timer.due_at, timer.payload
 """
 _POSTPONE = """
 UPDATE timer SET attempts = attempts + 1,

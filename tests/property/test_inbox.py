@@ -9,12 +9,11 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from services.chassis.apply import Applier
+from services.chassis.apply import Applier, MovedOnError
 from services.chassis.envelope import Received
 from services.chassis.inbox import Position
 from services.chassis.metrics import Metrics
 from services.chassis.parking import KeptRecord
-from services.chassis.work import StaleError
 from tests.support.machines import CrashError, OnDatabase, explore
 from tests.support.messaging import HANDLERS, SAID, SNAPSHOT, Log, Words, said, topic_of, works_of
 from tests.support.stack import RunningStack
@@ -122,7 +121,7 @@ class InboxMachine(OnDatabase):
         before = self._heard()
         try:
             self.run(self.applier.batch(TOPIC, position, self.log.records[position.next_offset :][:many]))
-        except StaleError:
+        except MovedOnError:
             assert self._heard() == before
         else:
             raise AssertionError("a second owner committed")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from services.chassis.apply import Applier, PermanentError
+from services.chassis.apply import Applier, MovedOnError, PermanentError
 from services.chassis.envelope import Received
 from services.chassis.inbox import Position
 from services.chassis.metrics import Metrics
 from services.chassis.parking import KeptRecord
-from services.chassis.work import StaleError
 from tests.support.machines import CrashError, OnDatabase, explore
 from tests.support.messaging import (
     HANDLERS,
@@ -113,7 +112,7 @@ class ParkingMachine(OnDatabase):
             self.position = self.run(self.applier.batch(TOPIC, self.position, records))
         except CrashError:
             self._look_up_position()
-        except StaleError:
+        except MovedOnError:
             self._look_up_position()
         finally:
             self.dies = False
