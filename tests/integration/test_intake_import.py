@@ -197,15 +197,18 @@ async def test_a_survivor_stays_confidential_when_the_export_forgets_it(intake: 
 
 async def test_a_household_that_becomes_confidential_gets_a_code(intake: Intake) -> None:
     source = fresh()
-    [created] = await imported(intake, source, row("h1"))
-    hidden = row("h1", lodging(7))
+    [created] = await imported(intake, source, row("h1", lodging(7)))
+    hidden = row("h1", lodging(7), goods("soap", 2))
     hidden.household.fleeing = True
     await imported(intake, source, hidden)
-    *_, changed, reported = await intake.announced(created.case_id)
+    *_, changed, reported, whole = await intake.announced(created.case_id)
     assert isinstance(changed, events.HouseholdChanged)
     assert isinstance(reported, events.NeedReported)
+    assert isinstance(whole, events.CaseSnapshot)
     assert reported.facts.confidential
     assert len(reported.arrival_code) == 8
+    assert whole.arrival_code == reported.arrival_code
+    assert [need.need_id for need in whole.open_needs] == [created.need_ids[0], reported.need.need_id]
 
 
 async def test_a_household_that_comes_back_begins_a_new_case(intake: Intake) -> None:

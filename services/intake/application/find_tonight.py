@@ -6,8 +6,9 @@ from services.chassis.call import Call
 from services.intake.application.ports import Hub, HubContact, IntakeWork, Matching, TonightAnswer, Works
 from services.intake.domain.access import must_see
 from services.intake.domain.agencies import Viewer
+from services.intake.domain.cases import Case
 from services.intake.domain.household import Facts
-from services.intake.domain.ids import CaseId, NeedId
+from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
 from services.intake.domain.needs import Need, NeedKind
 from services.intake.domain.refusal import not_found, refused
 
@@ -45,8 +46,8 @@ async def _question(work: IntakeWork, hub: Hub, command: FindTonight) -> Questio
     the delay of the answer can depend on whether a place is free or on what became of the case.
     """
     case, _ = must_see(await work.cases.find(command.case_id, command.viewer.worker), command.viewer)
-    if case.arrival_code is not None and case.confidential:
-        return hub.contact(case.arrival_code)
+    if case.confidential:
+        return hub.contact(_code(case))
     case.must_be_open()
     record = await work.needs.find(case.case_id, command.need_id)
     if record is None:
@@ -56,3 +57,9 @@ async def _question(work: IntakeWork, hub: Hub, command: FindTonight) -> Questio
     if not record.open:
         raise refused("need-not-open", "The need is met or was taken back.")
     return Question(record.need, case.facts)
+
+
+def _code(case: Case) -> ArrivalCode:
+    if case.arrival_code is None:
+        raise LookupError("a confidential case has lost its code")
+    return case.arrival_code

@@ -1,16 +1,22 @@
 """Bring a household that was imported before up to what a newer export says of it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 from services.chassis.ids import uuid7
-from services.intake.application.ports import HouseholdSecrets, IntakeWork, KnownPerson
+from services.intake.application.ports import HouseholdSecrets, IntakeWork, KnownPerson, NeedRecord
 from services.intake.domain.cases import Case
-from services.intake.domain.events import CaseClosed, HouseholdChanged, NeedReported, NeedWithdrawn
+from services.intake.domain.events import (
+    CaseClosed,
+    CaseSnapshot,
+    HouseholdChanged,
+    NeedReported,
+    NeedWithdrawn,
+)
 from services.intake.domain.household import Facts, Household, facts_of
 from services.intake.domain.ids import ArrivalCode, NeedId, PersonId
 from services.intake.domain.imports import ImportedHousehold, mark, what
-from services.intake.domain.needs import need_of
+from services.intake.domain.needs import Need, need_of
 
 
 async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHousehold, as_of: date) -> bool:
@@ -24,13 +30,28 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
         work.tell(CaseClosed(case.case_id))
         work.changed(case.case_id)
         return True
-    today = max(as_of, work.today)
-    needs_changed = not row.closed and await _needs(work, case, facts, code, row, today)
-    changed = persons_changed or facts.revision != case.facts.revision or needs_changed
+    news = _News((), (), ())
+    if not row.closed:
+        news = _news(await work.needs.records(case.case_id), row, max(as_of, work.today))
+        _tell(work, case, facts, code, news)
+    if code != case.arrival_code:
+        # Only a snapshot hands the hub's code over for needs that were reported without one.
+        work.tell(CaseSnapshot(case.case_id, facts, news.standing, code, closed=row.closed))
+    changed = persons_changed or facts.revision != case.facts.revision or bool(news.gone or news.asked)
     if changed:
         work.cases.advance(case)
         work.changed(case.case_id)
     return changed
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What the export says anew of the needs: taken back, asked for (with its mark), and open after both."""
+
+    gone: tuple[Need, ...]
+    asked: tuple[tuple[Need, bytes], ...]
+    standing: tuple[Need, ...]
+    unasked: tuple[NeedId, ...] = ()
 
 
 async def _household(work: IntakeWork, case: Case, row: ImportedHousehold, as_of: date) -> tuple[Facts, bool]:
@@ -76,25 +97,33 @@ async def _arrival_code(work: IntakeWork, case: Case, facts: Facts) -> ArrivalCo
     return code
 
 
-async def _needs(
-    work: IntakeWork, case: Case, facts: Facts, code: ArrivalCode | None, row: ImportedHousehold, today: date
-) -> bool:
-    """Report what is asked for anew, take back what is not asked for any more, leave alone what agencies
-    added."""
-    imported = [each for each in await work.needs.records(case.case_id) if each.import_mark is not None]
-    open_needs = [each.need for each in imported if each.open]
-    asked = {what(request) for request in row.needs}
-    standing = {what(need) for need in open_needs}
+def _news(records: list[NeedRecord], row: ImportedHousehold, today: date) -> _News:
+    """New is what no open need asks for and no export said before; what agencies added is left alone."""
+    imported = [each for each in records if each.import_mark is not None]
+    wanted = {what(request) for request in row.needs}
+    standing = {what(each.need) for each in imported if each.open}
     told_before = {each.import_mark for each in imported}
-    gone = [need for need in open_needs if what(need) not in asked]
-    # Asked for again after a pause, it is a need again.
-    work.needs.retire([each.need.need_id for each in imported if what(each.need) not in asked])
-    new = [each for each in row.needs if what(each) not in standing and mark(each) not in told_before]
-    for need in gone:
+    gone = tuple(each.need for each in imported if each.open and what(each.need) not in wanted)
+    asked = tuple(
+        (need_of(request, request.need_id or NeedId(uuid7()), today), mark(request))
+        for request in row.needs
+        if what(request) not in standing and mark(request) not in told_before
+    )
+    left = [each.need for each in records if each.open and each.need not in gone]
+    return _News(
+        gone=gone,
+        asked=asked,
+        standing=(*left, *(need for need, _ in asked)),
+        unasked=tuple(each.need.need_id for each in imported if what(each.need) not in wanted),
+    )
+
+
+def _tell(work: IntakeWork, case: Case, facts: Facts, code: ArrivalCode | None, news: _News) -> None:
+    """Write the news down and announce them. What the export asks for again after a pause is a need again."""
+    work.needs.retire(news.unasked)
+    for need in news.gone:
         work.needs.withdraw(case.case_id, need.need_id)
         work.tell(NeedWithdrawn(case.case_id, need.need_id))
-    for request in new:
-        need = need_of(request, request.need_id or NeedId(uuid7()), today)
-        work.needs.report(case, need, mark(request))
+    for need, import_mark in news.asked:
+        work.needs.report(case, need, import_mark)
         work.tell(NeedReported(case.case_id, need, facts, code))
-    return bool(gone or new)
