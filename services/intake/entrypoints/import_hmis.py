@@ -9,6 +9,7 @@ written; 66 there is no such export; 69 a service cannot be reached, 77 it does 
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -108,6 +109,8 @@ class _Minted(ServiceToken):
         if not self._token:
             command = [sys.executable, "-m", "deploy.local", "token", "operator"]
             minted = subprocess.run(command, check=False, capture_output=True, text=True)
+            if minted.returncode in (INTERRUPTED, -signal.SIGINT):
+                raise KeyboardInterrupt
             if minted.returncode:
                 raise errors.unauthenticated("token-missing", "An operator's token is needed: --token-file.")
             self._token = minted.stdout.strip()
