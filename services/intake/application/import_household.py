@@ -1,7 +1,7 @@
 """Take over one household of another system's export, as a whole or not at all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
 from services.chassis.ids import uuid7
@@ -49,7 +49,8 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
     if known.digest == digest:
         return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), ImportOutcome.UNCHANGED)
     if case.closed_at is not None and not row.closed:
-        return await _create(work, source, row, digest)
+        returned = replace(row, household=row.household.hiding_since(case.confidential))
+        return await _create(work, source, returned, digest)
     changed = await reconcile_household(work, case, row, source.as_of)
     remembered = Imported(case.household_id, case.case_id, digest)
     work.imports.remember(source.source_id, row.source_key, remembered)

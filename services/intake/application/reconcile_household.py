@@ -1,6 +1,6 @@
 """Bring a household that was imported before up to what a newer export says of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from services.chassis.ids import uuid7
@@ -13,7 +13,7 @@ from services.intake.domain.events import (
     NeedReported,
     NeedWithdrawn,
 )
-from services.intake.domain.household import Facts, Household, facts_of
+from services.intake.domain.household import Facts, facts_of
 from services.intake.domain.ids import ArrivalCode, NeedId, PersonId
 from services.intake.domain.imports import ImportedHousehold, mark, what
 from services.intake.domain.needs import Need, need_of
@@ -56,7 +56,7 @@ class _News:
 
 async def _household(work: IntakeWork, case: Case, row: ImportedHousehold, as_of: date) -> tuple[Facts, bool]:
     """The facts as they are now, and whether anything kept in the vault had to be written."""
-    household = _still_confidential(row.household, case)
+    household = row.household.hiding_since(case.confidential)
     known = await work.vault.persons(case)
     wanted = _matched(known, row)
     facts = facts_of(household, as_of, case.facts.revision)
@@ -70,13 +70,6 @@ async def _household(work: IntakeWork, case: Case, row: ImportedHousehold, as_of
     if differs or facts.revision != case.facts.revision:
         await work.vault.change(case, household, wanted, facts)
     return facts, differs
-
-
-def _still_confidential(household: Household, case: Case) -> Household:
-    """Once confidential, always, until an advocate lifts it: an export that no longer says so does not."""
-    if household.confidential or not case.confidential:
-        return household
-    return replace(household, survivor=True)
 
 
 def _matched(known: list[KnownPerson], row: ImportedHousehold) -> list[KnownPerson]:

@@ -59,6 +59,10 @@ class Household:
         """Hiding from somebody is the default for anyone recorded as a survivor or fleeing."""
         return self.survivor or self.fleeing
 
+    def hiding_since(self, before: bool) -> "Household":
+        """Once confidential, always, until an advocate lifts it: whoever no longer says so does not."""
+        return replace(self, survivor=True) if before and not self.confidential else self
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
