@@ -96,6 +96,7 @@ class TimersMachine(OnDatabase):
             self._settle(before)
         finally:
             self.dies_on = None
+        self.run(self.database.pool.execute(_TIME_PASSES))
 
     @rule()
     def keep(self) -> None:
