@@ -1,8 +1,8 @@
 """The floor under the durable path: the same durable steps, sequences and offset comparison, with no domain code.
 
 Two bare nodes, each with a PostgreSQL database of its own, joined by two topics: *first* inserts and announces,
-*second* consumes, inserts and announces, *first* consumes and inserts. Every step is written by hand against asyncpg and aiokafka, so that what the
-chassis costs shows as well as what the domain costs.
+*second* consumes, inserts and announces, *first* consumes and inserts. Every step is written by hand against
+asyncpg and aiokafka, so that what the chassis costs shows as well as what the domain costs.
 """
 
 from __future__ import annotations

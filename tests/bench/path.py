@@ -1,8 +1,9 @@
-"""How fast a reported need becomes a visible referral, beside the floor of the bare durable path: `make bench-path`.
+"""How fast a reported need becomes a visible referral, beside the floor of the bare durable path.
 
 Both run in this process on the same Kafka and the same PostgreSQL clusters, interleaved round by round, so that
-the ratios hold on any machine where the absolute figures do not. The real path is driven at the method that both doors call (no gRPC), from the call
-to the moment at which intake has committed the referral. The floor is `tests/bench/floor.py`.
+the ratios hold on any machine where the absolute figures do not. The real path is driven at the method that both
+doors call (no gRPC), from the call to the moment at which intake has committed the referral. The floor is
+`tests/bench/floor.py`.
 """
 
 from __future__ import annotations
