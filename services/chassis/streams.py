@@ -17,8 +17,8 @@ async def follow(
     answers: AsyncIterator[T], draining: asyncio.Event, quiet_s: Iterable[float | None] = FOR_EVER
 ) -> AsyncGenerator[T | None, None]:
     """The answers, and None whenever the next of the `quiet_s` seconds passed without one. When the service
-    drains, the caller is told to come back. Each step of `answers` runs in a task of its own: it may not hold a timeout or a task group
-    across a `yield`."""
+    drains, the caller is told to come back. Each step of `answers` runs in a task of its own: it may not hold a
+    timeout or a task group across a `yield`."""
     let_go = asyncio.ensure_future(draining.wait())
     step: asyncio.Future[T] | None = None
     try:

@@ -33,11 +33,11 @@ from services.chassis.migrate import migrate
 from services.chassis.relay import Relay
 from services.chassis.rpc_client import RpcClient
 from services.chassis.topics import Topics
+from services.chassis.work import Work
 from services.intake import main as intake_main
 from services.intake.adapters.matching_client import SERVICE as MATCHING
 from services.intake.adapters.matching_client import MatchingClient
 from services.intake.adapters.secrets import secrets_of
-from services.intake.adapters.work import PostgresWork
 from services.intake.application.ports import Hub
 from services.matching import main as matching_main
 from services.matching.settings import HubSettings, MatchingTerms
@@ -161,10 +161,10 @@ class RealPath:
 
         return start, application
 
-    def _noting(self, handler: Handler[PostgresWork]) -> Handler[PostgresWork]:
+    def _noting(self, handler: Handler[Any]) -> Handler[Any]:
         from aid.matching.v1 import events_pb2
 
-        async def handle(event: Received, work: PostgresWork) -> None:
+        async def handle(event: Received, work: Work) -> None:
             await handler(event, work)
             need = events_pb2.ReferralProposed.FromString(event.payload).need_id
             loop = asyncio.get_running_loop()
