@@ -36,7 +36,9 @@ async def world(stack: RunningStack) -> AsyncIterator[World]:
         await world.consistent()
 
 
-def exported(key: str, capacity: int, unit: pb.Unit.ValueType = pb.UNIT_BED, **terms: object) -> pb.ImportedOffer:
+def exported(
+    key: str, capacity: int, unit: pb.Unit.ValueType = pb.UNIT_BED, **terms: object
+) -> pb.ImportedOffer:
     offer = pb.Offer(
         kind=common.NEED_KIND_LODGING, name=f"Shelter {key}", unit=unit, capacity=capacity, rules=ANYBODY,
         **terms,  # type: ignore[arg-type]
