@@ -46,8 +46,8 @@ class Needles:
     what they hold in another form is a record, a row or a line of a log, and is looked at as such.
     """
 
-    def __init__(self, words: Mapping[str, str]) -> None:
-        self._plain = {name: frozenset([word.encode()]) for name, word in words.items()}
+    def __init__(self, words: Mapping[str, str | bytes]) -> None:
+        self._plain = {name: frozenset([_raw(word)]) for name, word in words.items()}
         self._every = {name: frozenset(forms(word)) for name, word in words.items()}
 
     def found(self, kept: Kept) -> list[str]:
@@ -56,12 +56,18 @@ class Needles:
         return [name for name, looks in sought.items() if any(look in kept.content for look in looks)]
 
 
-def forms(word: str) -> Iterator[bytes]:
-    """A word as it is, in other cases, as hex, as base64 at each of its three alignments, as UTF-16."""
-    raw = word.encode()
-    yield from (word.encode(), word.upper().encode(), word.title().encode())
-    yield from (raw.hex().encode(), raw.hex().upper().encode(), word.encode("utf-16-le"))
+def forms(word: str | bytes) -> Iterator[bytes]:
+    """Bytes as they are, as hex, as base64 at each of their three alignments; a word also in other cases and
+    as UTF-16."""
+    raw = _raw(word)
+    yield from (raw, raw.hex().encode(), raw.hex().upper().encode())
     yield from (_within_base64(raw, before) for before in range(3))
+    if isinstance(word, str):
+        yield from (word.upper().encode(), word.title().encode(), word.encode("utf-16-le"))
+
+
+def _raw(word: str | bytes) -> bytes:
+    return word.encode() if isinstance(word, str) else word
 
 
 def _within_base64(raw: bytes, before: int) -> bytes:
