@@ -518,3 +518,39 @@ async def test_a_household_that_grew_is_matched_again(world: World) -> None:
     assert (first.place, second.place) == ("Small", "Large")
     await world.hear(intake.HouseholdChanged(case_id=case_id, facts=facts(adults=1, infants=1, revision=3)))
     assert await world.told(case_id) == ["ReferralProposed", "ReferralWithdrawn", "ReferralProposed"]
+
+
+async def test_a_need_that_somebody_else_works_on_is_left_to_them_and_the_place_to_the_next(
+    world: World,
+) -> None:
+    await world.offer(1)
+    holder, first, second = cases(3)
+    held = (await world.tonight(facts(), case_id=holder)).held
+    await world.tonight(facts(infants=1, unsheltered=True), case_id=first)
+    await world.tonight(facts(), case_id=second)
+    connection = await owner(world.database)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM need WHERE case_id = $1 FOR UPDATE", first)
+            await world.client(holder, held.referral_id, False)
+    finally:
+        await connection.close()
+    assert await world.told(first) == ["NeedUnmatched"]
+    assert await world.told(second) == ["NeedUnmatched", "ReferralProposed"]
+
+
+async def test_freed_places_reach_only_who_could_take_them(world: World) -> None:
+    plain = pb.Rules(children=True, without_children=True)
+    await world.offer(1, rules=plain, max_nights=2)
+    holder, *waiting = cases(6)
+    held = (await world.tonight(facts(), case_id=holder)).held
+    for case_id, of, nights in zip(
+        waiting,
+        (facts(pets=True), facts(wheelchair=True), facts(area="hillside"), facts(), facts(area="")),
+        (1, 1, 1, 3, 1),
+        strict=True,
+    ):
+        await world.tonight(of, lodging(nights), case_id)
+    await world.client(holder, held.referral_id, False)
+    proposed = [case_id for case_id in waiting if "ReferralProposed" in await world.told(case_id)]
+    assert proposed == waiting[-1:]

@@ -33,7 +33,6 @@ _LOCK = """
 SELECT FROM need WHERE need_id IN (SELECT need_id FROM referral WHERE referral_id = ANY($1))
 ORDER BY need_id FOR UPDATE
 """
-# At most so many a round; a freed place has fewer takers, and the turn of the day tries the others.
 _WAITING = f"""
 SELECT {rows.NEED_COLUMNS}
 FROM need AS n JOIN household AS h USING (case_id)
@@ -41,6 +40,25 @@ WHERE n.state = 'waiting' AND n.kind = ANY($1) AND (n.rests_until IS NULL OR n.r
 ORDER BY n.tier, n.waiting_since, n.need_id
 LIMIT 5000
 FOR UPDATE OF n SKIP LOCKED
+"""
+# Some of the hard rules, to leave at home who surely cannot take what became free. So many at most: few places
+# become free at once, and the turn of the day tries everybody.
+_WAITING_FOR = f"""
+SELECT {rows.NEED_COLUMNS}
+FROM need AS n JOIN household AS h USING (case_id)
+WHERE n.state = 'waiting' AND n.kind <> 'goods' AND (n.rests_until IS NULL OR n.rests_until <= $2)
+  AND EXISTS (
+    SELECT FROM offer AS o
+    WHERE o.offer_id = ANY($1) AND o.kind = n.kind AND o.confidential = h.confidential
+      AND (h.area = '' OR o.area IN ('', h.area)) AND (o.max_nights = 0 OR n.nights <= o.max_nights)
+      AND (o.wheelchair OR NOT h.wheelchair) AND (o.pets OR NOT h.pets) AND o.offer_id <> ALL(n.excluded)
+  )
+ORDER BY n.tier, n.waiting_since, n.need_id
+LIMIT 1000
+"""
+_CLAIM = """
+SELECT need_id FROM need WHERE need_id = ANY($1) AND state = 'waiting' ORDER BY need_id
+FOR UPDATE SKIP LOCKED
 """
 _WAIT_AGAIN = """
 UPDATE need
@@ -112,6 +130,15 @@ class PostgresNeeds:
     async def waiting(self, kinds: Collection[Kind], now: datetime) -> Sequence[StandingNeed]:
         found = await self._work.connection.fetch(_WAITING, list(kinds), now)
         return [rows.standing_need(row) for row in found]
+
+    async def waiting_for(self, offer_ids: Collection[OfferId], now: datetime) -> Sequence[StandingNeed]:
+        found = await self._work.connection.fetch(_WAITING_FOR, list(offer_ids), now)
+        return [rows.standing_need(row) for row in found]
+
+    async def claim(self, need_ids: Collection[NeedId]) -> set[NeedId]:
+        if not need_ids:
+            return set()
+        return {NeedId(row["need_id"]) for row in await self._work.connection.fetch(_CLAIM, list(need_ids))}
 
     def refer(self, need_ids: Collection[NeedId]) -> None:
         self._work.write(_REFER, list(need_ids))

@@ -23,7 +23,7 @@ CROSS JOIN LATERAL (
     SELECT array_agg(night) AS nights, array_agg(capacity - taken) AS free
     FROM night WHERE offer_id = o.offer_id AND night >= $2 AND night < $3
 ) AS n
-WHERE o.kind = ANY($1)
+WHERE o.kind = ANY($1) AND ($4::uuid[] IS NULL OR o.offer_id = ANY($4))
 """
 # A night comes into being with what stands on it already.
 _WRITE_DOWN = """
@@ -76,9 +76,12 @@ class PostgresPlaces:
             await self._work.connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             self._locked = True
 
-    async def book(self, kinds: Collection[Kind], from_date: date, until: date) -> Book:
+    async def book(
+        self, kinds: Collection[Kind], from_date: date, until: date, only: Collection[OfferId] | None
+    ) -> Book:
         places = []
-        for row in await self._work.connection.fetch(_BOOK, list(kinds), from_date, until):
+        offers = None if only is None else list(only)
+        for row in await self._work.connection.fetch(_BOOK, list(kinds), from_date, until, offers):
             offer = rows.offer(row)
             nights = dict(zip(row["nights"] or (), row["free"] or (), strict=True))
             self._written.update((offer.offer_id, night) for night in nights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -12,8 +12,8 @@ from services.matching.application.terms import as_told
 from services.matching.application.timers import HOLD_ENDS
 from services.matching.application.views import StandingNeed, Taken
 from services.matching.domain.events import NeedUnmatched, ReferralProposed
-from services.matching.domain.ids import OfferId, ReferralId
-from services.matching.domain.matcher import Placement, match, request_of
+from services.matching.domain.ids import NeedId, OfferId, ReferralId
+from services.matching.domain.matcher import Found, Placement, match, request_of
 from services.matching.domain.needs import Kind, NeedState, Unmatched, WaitingNeed, tier
 from services.matching.domain.referrals import Referral, ReferralState
 
@@ -27,26 +27,56 @@ def seeks(each: StandingNeed, now: datetime) -> bool:
 
 
 async def give(work: MatchingWork, seeking: Sequence[StandingNeed], freed: Collection[OfferId]) -> None:
-    """Seek a place for the needs that changed and, if something became free, for all that wait.
+    """Seek a place for the needs that changed and, if something became free, for all that may take it.
 
-    The caller has the places locked, unless it has nothing to seek and nothing was freed.
+    The caller has the places locked, unless it has nothing to seek and nothing was freed. Needs that only may
+    gain are locked when they do: one that somebody else has locked is that one's business, and the round is
+    held again without it.
     """
-    waiting = {each.need.need_id: each for each in seeking}
-    touched = set(waiting)
-    for each in await work.needs.waiting(PLACE_KINDS, work.now) if freed else []:
-        waiting.setdefault(each.need.need_id, each)
-    if not waiting:
-        return
-    candidates = [_prioritised(work, each) for each in waiting.values()]
-    book = await work.places.book({each.need.kind for each in candidates}, *_window(candidates, work.today))
+    touched = {each.need.need_id: _prioritised(work, each) for each in seeking}
+    others = await _who_may_gain(work, freed, touched)
+    while touched or others:
+        found = await _round(work, touched, others, freed)
+        gained = {each.need.need_id for each, what in found if isinstance(what, Placement)} & others.keys()
+        missed = gained - await work.needs.claim(gained)
+        if not missed:
+            await _apply(work, found)
+            return
+        for need_id in missed:
+            del others[need_id]
+
+
+async def _who_may_gain(
+    work: MatchingWork, freed: Collection[OfferId], touched: Mapping[NeedId, WaitingNeed]
+) -> dict[NeedId, WaitingNeed]:
+    if not freed:
+        return {}
+    waiting = await work.needs.waiting_for(freed, work.now)
+    return {each.need.need_id: each.waiting for each in waiting if each.need.need_id not in touched}
+
+
+async def _round(
+    work: MatchingWork,
+    touched: Mapping[NeedId, WaitingNeed],
+    others: Mapping[NeedId, WaitingNeed],
+    freed: Collection[OfferId],
+) -> list[Found]:
+    candidates = [*touched.values(), *others.values()]
+    first, until = _window(candidates, work.today)
+    kinds = {each.need.kind for each in candidates}
+    book = await work.places.book(kinds, first, until, only=None if touched else freed)
+    return list(match(book, candidates, work.today, freed, touched))
+
+
+async def _apply(work: MatchingWork, found: Sequence[Found]) -> None:
     proposed: list[Referral] = []
-    for candidate, found in match(book, candidates, work.today, freed, touched):
-        match found:
+    for candidate, what in found:
+        match what:
             case Placement():
-                proposed.append(await _propose(work, candidate, found))
-            case Unmatched() if found != candidate.told:
-                work.needs.tell(candidate.need.need_id, found)
-                work.say(NeedUnmatched(candidate.need.case_id, candidate.need.need_id, found))
+                proposed.append(await _propose(work, candidate, what))
+            case Unmatched() if what != candidate.told:
+                work.needs.tell(candidate.need.need_id, what)
+                work.say(NeedUnmatched(candidate.need.case_id, candidate.need.need_id, what))
             case _:
                 pass
     if proposed:

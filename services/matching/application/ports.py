@@ -76,7 +76,13 @@ class Needs(Protocol):
         """Lock the needs of referrals, which everybody who changes the referrals does first."""
 
     async def waiting(self, kinds: Collection[Kind], now: datetime) -> Sequence[StandingNeed]:
-        """Waiting needs by priority, locked; those that another work has locked are its business."""
+        """All that wait, by priority, locked; those that another work has locked are its business."""
+
+    async def waiting_for(self, offer_ids: Collection[OfferId], now: datetime) -> Sequence[StandingNeed]:
+        """Waiting needs by priority that these offers may take, as far as the database can tell; not locked."""
+
+    async def claim(self, need_ids: Collection[NeedId]) -> set[NeedId]:
+        """Lock those of them that still wait and that no other work has locked."""
 
     def refer(self, need_ids: Collection[NeedId]) -> None: ...
 
@@ -116,7 +122,10 @@ class Places(Protocol):
     async def lock(self) -> None:
         """Places are given by one hand at a time: wait for it, and keep it until the end of the work."""
 
-    async def book(self, kinds: Collection[Kind], from_date: date, until: date) -> Book: ...
+    async def book(
+        self, kinds: Collection[Kind], from_date: date, until: date, only: Collection[OfferId] | None
+    ) -> Book:
+        """What is free on those nights, at these offers or (None) at all."""
 
     async def write_down(self, offer_ids: Collection[OfferId], night: date) -> None:
         """Make a row of the night, so that it can be counted."""

@@ -23,6 +23,10 @@ class Placement:
     units: int
 
 
+# A need, and what a round found for it; None: nothing changed for it.
+Found = tuple[WaitingNeed, Placement | Unmatched | None]
+
+
 def request_of(need: Need, facts: Facts, today: date) -> Request:
     """What the need asks for now: a first night that has passed reads as tonight."""
     from_date = max(need.from_date or today, today)
@@ -35,7 +39,7 @@ def match(
     today: date,
     freed: Container[OfferId],
     touched: Container[NeedId],
-) -> Iterator[tuple[WaitingNeed, Placement | Unmatched | None]]:
+) -> Iterator[Found]:
     """Seek a place for each need, first come by priority, and take what is found.
 
     A need that was tried before and has not changed (it is not `touched`) can only have gained by what was
