@@ -102,7 +102,8 @@ async def connect_consumer(
         heartbeat_interval_ms=settings.session_timeout_ms // 5,
         retry_backoff_ms=200,
         max_partition_fetch_bytes=2_097_152,
-        fetch_max_wait_ms=500,
+        # A partition whose records were taken while a fetch was under way is asked for only by the next one.
+        fetch_max_wait_ms=100,
     )
     consumer.subscribe(topics, listener=listener)
     try:

@@ -13,7 +13,7 @@ import msgspec
 from aiokafka.errors import KafkaError
 
 from services.chassis import logs
-from services.chassis.database import Database, Session, closed
+from services.chassis.database import LOST, Database, Session, closed
 from services.chassis.envelope import complete
 from services.chassis.health import Progress
 from services.chassis.kafka import KafkaProducer, KafkaSettings, Producer
@@ -108,7 +108,7 @@ class Relay:
                 finally:
                     self._buckets = []
                     await closed(session)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("relay-lost-database", error)
                 if self._draining:
                     return
@@ -198,6 +198,8 @@ class Relay:
         pending, oldest = (await session.fetchrow(_BACKLOG)) or (0, None)
         self._metrics.outbox_pending.set(pending)
         self._metrics.outbox_oldest_seconds.set(oldest or 0.0)
+        pool = self._database.pool
+        self._metrics.pool_in_use.set(pool.get_size() - pool.get_idle_size())
 
     async def _let_go(self) -> None:
         if self._producer is not None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
@@ -19,6 +20,7 @@ from tests.support.messaging import HANDLERS, SAID, SNAPSHOT, Log, Words, said, 
 from tests.support.stack import RunningStack
 
 KEYS = ("a", "b", "c")
+HOW = ("in order", "in order", "in order", "delayed", "full state")
 TOPIC = topic_of("t", partitions=1)
 BEGIN = "INSERT INTO consumer_position (consumer, topic, partition, next_offset) VALUES ('two', 't', 0, 0)"
 
@@ -73,12 +75,13 @@ class InboxMachine(OnDatabase):
             KeptRecord("t", 0, len(self.log.records), record.key, record.value, record.headers)
         )
 
-    @rule(key=st.sampled_from(KEYS), snapshot=st.integers(0, 5), delayed=st.integers(0, 4))
-    def say(self, key: str, snapshot: int, delayed: int) -> None:
-        begins_epoch = key in self.unseeded
-        self.unseeded.discard(key)
-        told = self._tell(key, snapshot == 0 or begins_epoch)
-        self.withheld.append(told) if delayed == 0 else self._deliver(told)
+    @rule(what=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(HOW)), min_size=1, max_size=6))
+    def say(self, what: list[tuple[str, str]]) -> None:
+        for key, how in what:
+            begins_epoch = key in self.unseeded
+            self.unseeded.discard(key)
+            told = self._tell(key, how == "full state" or begins_epoch)
+            self.withheld.append(told) if how == "delayed" else self._deliver(told)
 
     @precondition(lambda self: self.withheld)
     @rule(data=st.data())
@@ -163,5 +166,6 @@ class InboxMachine(OnDatabase):
         assert self.run(self.database.pool.fetchval("SELECT count(*) FROM parked")) == 0
 
 
+@pytest.mark.timeout(300)
 def test_each_key_hears_one_order(stack: RunningStack) -> None:
-    explore(stack, InboxMachine, examples=60, steps=40)
+    explore(stack, InboxMachine, examples=40, steps=30)

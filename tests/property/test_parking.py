@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
@@ -188,9 +189,11 @@ class ReplayMachine(ParkingMachine):
         assert self.run(self.database.pool.fetchval("SELECT count(*) FROM waiting")) == 0
 
 
+@pytest.mark.timeout(300)
 def test_only_the_poisoned_key_waits_and_full_state_frees_it(stack: RunningStack) -> None:
-    explore(stack, ParkingMachine, examples=40, steps=30)
+    explore(stack, ParkingMachine, examples=30, steps=25)
 
 
+@pytest.mark.timeout(300)
 def test_a_replay_brings_every_event_in_order(stack: RunningStack) -> None:
-    explore(stack, ReplayMachine, examples=40, steps=30)
+    explore(stack, ReplayMachine, examples=30, steps=25)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 from zlib import crc32
 
+import pytest
 from aiokafka.errors import KafkaError, OutOfOrderSequenceNumber
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
@@ -201,5 +202,6 @@ def _leave(stack: AsyncExitStack, error: Exception) -> Coroutine[Any, Any, None]
     return leave()
 
 
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_and_each_key_has_one_order(stack: RunningStack) -> None:
-    explore(stack, RelayMachine, examples=50, steps=30)
+    explore(stack, RelayMachine, examples=40, steps=30)

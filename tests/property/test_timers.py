@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
@@ -142,5 +143,6 @@ class TimersMachine(OnDatabase):
         assert self.promised == {}
 
 
+@pytest.mark.timeout(300)
 def test_each_promise_is_kept_once_and_none_early(stack: RunningStack) -> None:
-    explore(stack, TimersMachine, examples=50, steps=30)
+    explore(stack, TimersMachine, examples=40, steps=30)
