@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, assert_never
 
-import asyncpg
-
-from services.chassis import errors, logs, parking, tracing
+from services.chassis import database, errors, logs, parking, tracing
 from services.chassis.envelope import MalformedError, Received, Record, received
 from services.chassis.inbox import Inbox, Position, SequenceConflictError, Verdict
 from services.chassis.metrics import Metrics
@@ -24,8 +22,6 @@ POISON_LIMIT = 20
 STALE_LIMIT = 10
 _VERSION = "SELECT version FROM consumer_position WHERE consumer = $1 AND topic = $2 AND partition = $3"
 
-# Classes of SQLSTATE that pass by themselves: connection, transaction, resources, operator, system.
-_PASSING_STATES = ("08", "40", "53", "55", "57", "58")
 _PASSING_KINDS = frozenset({errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, errors.Kind.EXHAUSTED})
 
 
@@ -285,9 +281,7 @@ def _cause(error: Exception) -> BaseException:
 
 def _passing(cause: BaseException) -> bool:
     """Whether the fault is in the circumstances and not in the record."""
-    if isinstance(cause, asyncpg.PostgresError):
-        return (cause.sqlstate or "").startswith(_PASSING_STATES)
-    if isinstance(cause, TransientError | OSError | TimeoutError | asyncpg.InterfaceError):
+    if isinstance(cause, TransientError) or database.passing(cause):
         return True
     shown = errors.of(cause)
     return shown is not None and shown.kind in _PASSING_KINDS

@@ -14,7 +14,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.chassis import logs, parking
 from services.chassis.apply import Applier, Handler
-from services.chassis.database import Database, Wakeup
+from services.chassis.database import LOST, Database, Wakeup
 from services.chassis.health import Progress
 from services.chassis.kafka import KafkaSettings, close_consumer, connect_consumer
 from services.chassis.metrics import Metrics
@@ -175,7 +175,7 @@ class Consumer(Generic[W]):
                 await self._tell_kafka(kafka, stands)
                 await self._count_kept()
                 stood = stands
-            except (*_LOST, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*_LOST, *LOST, asyncpg.PostgresError) as error:
                 # Neither Kafka's absence nor the database's is for a restart of ours to mend.
                 self.progress.idle()
                 _log.warning("consumer-lag-unknown", cause=type(error).__name__)

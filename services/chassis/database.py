@@ -12,6 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 import asyncpg
 from pydantic import BaseModel, Field
 
+# Classes of SQLSTATE that say something about the database's day, not about the statement: connection, rolled
+# back, resources, object in use, operator's intervention, system.
+_PASSING_STATES = ("08", "40", "53", "55", "57", "58")
+# The connection is at fault, not what was asked of it. InternalClientError is what asyncpg says on one whose
+# server died a moment ago and whose end it has not seen yet.
+LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the fault lies in the circumstances: the same may succeed a moment later."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_PASSING_STATES)
+    return isinstance(error, LOST)
+
 
 class DatabaseSettings(BaseModel):
     """Two roles on one database: the application's (rows) and the owner's (migrations)."""
@@ -72,6 +86,10 @@ class Session(Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._first: Callable[[], Awaitable[None]] | None = None
+
+    def itself(self) -> Session:
+        """Not the pool's stand-in for it, which is empty as soon as the connection is lost."""
+        return self
 
     def before_use(self, first: Callable[[], Awaitable[None]] | None) -> None:
         """From now on await `first` before anything is asked of this connection; None: nothing."""
@@ -193,5 +211,5 @@ async def closed(session: Session) -> None:
     """Close a session that may be dead already."""
     try:
         await session.close(timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (*LOST, asyncpg.PostgresError):
         session.terminate()

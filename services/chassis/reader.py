@@ -17,7 +17,7 @@ from aiokafka.errors import (
 
 from services.chassis import logs
 from services.chassis.apply import Applier, MovedOnError, NotNowError
-from services.chassis.database import Database
+from services.chassis.database import LOST, Database
 from services.chassis.health import Progress
 from services.chassis.inbox import Position
 from services.chassis.tasks import ended
@@ -168,6 +168,6 @@ class Reader(Generic[W]):
                     if row is not None:
                         return Position(*row)
                     await connection.execute(_BEGIN, *which, begins)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("position-unknown", error, topic=self._topic.name)
                 await asyncio.sleep(0.5)

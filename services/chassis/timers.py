@@ -13,7 +13,7 @@ import asyncpg
 
 from services.chassis import idempotency, logs
 from services.chassis.clock import Clock
-from services.chassis.database import Database
+from services.chassis.database import LOST, Database
 from services.chassis.health import Progress
 from services.chassis.metrics import Metrics
 from services.chassis.tasks import ended, watched
@@ -119,7 +119,7 @@ class Timers(Generic[W]):
                 while not self._draining and await self.keep():
                     self.progress.moved()
                 await self._rest(await self._next())
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("timers-lost-database", error)
                 await asyncio.sleep(0.5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,8 +16,8 @@ from asyncpg.transaction import Transaction
 
 from services.chassis import errors, logs, outbox
 from services.chassis.clock import Clock
+from services.chassis.database import LOST, Database, Session
 from services.chassis.database import Connection as Connection
-from services.chassis.database import Database, Session
 from services.chassis.effects import Effect, composed, independent
 from services.chassis.envelope import Announcement
 from services.chassis.metrics import Metrics
@@ -52,6 +53,7 @@ class Work:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
+        self._session = cast(Session, connection).itself()
         self._effects: list[Effect] = []
         self._rows: dict[str, list[tuple[object, ...]]] = {}
         self._events: list[outbox.Row] = []
@@ -96,24 +98,22 @@ class Work:
 
         For decisions that `write(..., expect=...)` or a constraint checks again; it does not see `write`s.
         """
-        session = cast(Session, self.connection)
-        session.before_use(None)
+        self._session.before_use(None)
         try:
-            return await session.fetch(query, *arguments)
+            return await self.connection.fetch(query, *arguments)
         finally:
-            session.before_use(self._first)
+            self._session.before_use(self._first)
 
     async def _first(self) -> None:
         """What must happen before the connection is used by anybody else."""
         if self._transaction is not None and not self._effects and not self._rows:
             return
-        session = cast(Session, self.connection)
-        session.before_use(None)
+        self._session.before_use(None)
         try:
             await self._begin()
             await self._write(self._take_effects())
         finally:
-            session.before_use(self._first)
+            self._session.before_use(self._first)
 
     async def _begin(self) -> None:
         if self._transaction is None:
@@ -122,7 +122,7 @@ class Work:
             self._transaction = transaction
 
     async def _commit(self) -> None:
-        cast(Session, self.connection).before_use(None)
+        self._session.before_use(None)
         effects = self._take_effects()
         if not independent(effects):
             await self._begin()
@@ -135,9 +135,13 @@ class Work:
             await self._transaction.commit()
 
     async def _rollback(self) -> None:
-        cast(Session, self.connection).before_use(None)
-        if self._transaction is not None and not self.connection.is_closed():
-            await self._transaction.rollback()
+        """After a failure, which is told as it was: one of the rollback's own says nothing more. A connection
+        that does not come back to its senses here is reset by the pool before anybody else gets it.
+        """
+        self._session.before_use(None)
+        if self._transaction is not None and not self._session.is_closed():
+            with contextlib.suppress(*LOST, asyncpg.PostgresError):
+                await self._transaction.rollback()
 
     def _take_effects(self) -> list[Effect]:
         effects = [*self._effects, *(Effect(sql, _columns(rows)) for sql, rows in self._rows.items())]
@@ -207,7 +211,7 @@ class WorkFactory(Generic[W]):
     async def __call__(self) -> AsyncIterator[W]:
         async with self.database.lend() as session:
             work = self._make(session, self.clock.now())
-            session.before_use(work._first)
+            work._session.before_use(work._first)
             try:
                 yield work
                 await work._commit()
@@ -215,7 +219,7 @@ class WorkFactory(Generic[W]):
                 await work._rollback()
                 raise
             finally:
-                session.before_use(None)
+                work._session.before_use(None)
         work._committed(self.database)
 
     async def run(self, act: Callable[[W], Awaitable[T]], attempts: int = 6) -> T:

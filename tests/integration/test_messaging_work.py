@@ -10,11 +10,11 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from services.chassis.database import Database, Session
+from services.chassis.database import Database, Session, passing
 from services.chassis.errors import AidError, Kind, denied, refused
 from services.chassis.idempotency import Command, once
 from services.chassis.work import StaleError, WorkFactory
-from tests.support.messaging import NOON, Words, opened, said, works_of
+from tests.support.messaging import NOON, Words, opened, said, until, works_of
 from tests.support.stack import RunningStack
 
 _SAY = "INSERT INTO said (key, number) VALUES ($1, $2)"
@@ -237,3 +237,38 @@ async def test_an_answer_is_not_given_to_whom_it_is_forbidden_now(stack: Running
 def test_a_command_needs_a_decent_key(key: str) -> None:
     with pytest.raises(AidError, match="idempotency-key"):
         Command("worker", key, b"body")
+
+
+async def lose(work: Words, database: Database) -> None:
+    """The server ends the work's connection, and asyncpg has noticed: the pool's stand-in for it is empty."""
+    session = work._session
+    pid = await work.connection.fetchval("SELECT pg_backend_pid()")
+    await database.pool.fetchval("SELECT pg_terminate_backend($1)", pid)
+
+    async def gone() -> bool:
+        return session.is_closed()
+
+    await until(gone)
+
+
+async def test_a_lost_connection_is_a_passing_fault(stack: RunningStack) -> None:
+    """Not a fault of the code: a caller is asked to try again, and no record is parked for it."""
+    async with opened(stack) as database:
+        with pytest.raises(Exception) as fault:
+            async with works_of(database)() as work:
+                await lose(work, database)
+        assert passing(fault.value)
+
+
+async def test_a_failure_is_told_as_it_was_although_nothing_can_be_rolled_back(stack: RunningStack) -> None:
+    async with opened(stack) as database:
+        with pytest.raises(AidError, match="line-covered"):
+            async with works_of(database)() as work:
+                await lose(work, database)
+                raise refused("line-covered", "Everything is promised.")
+
+
+def test_what_asyncpg_says_of_a_connection_whose_server_died_passes() -> None:
+    assert passing(
+        asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+    )
