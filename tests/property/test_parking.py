@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
@@ -135,6 +137,16 @@ class ParkingMachine(OnDatabase):
                     self.run(self.applier.replay(TOPIC, row["id"]))
                 except Exception:  # noqa: BLE001 - it stays parked
                     stuck.add(row["key"])
+
+    @rule(data=st.data())
+    def replay_any_one(self, data: st.DataObject) -> None:
+        """Out of turn: it may wait for those before it, it may not overtake them."""
+        parked = [
+            row["id"] for row in self.run(self.database.pool.fetch("SELECT id FROM parked ORDER BY id"))
+        ]
+        if parked:
+            with contextlib.suppress(Exception):
+                self.run(self.applier.replay(TOPIC, data.draw(st.sampled_from(parked))))
 
     @invariant()
     def each_key_is_heard_in_order(self) -> None:
