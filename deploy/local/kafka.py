@@ -125,6 +125,10 @@ class Broker:
             await admin.close()
         return bool(cluster["brokers"])
 
+    async def complaint(self) -> str:
+        """Nothing is asked: brokers and their clients watch each other, and recovery would cost more."""
+        return ""
+
     async def settle(self) -> None:
         """Nothing: topics are a step of their own, because they are read from the project."""
 

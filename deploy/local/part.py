@@ -48,6 +48,13 @@ class Part(Protocol):
         """What is done once it is ready, such as roles and databases. Repeatable."""
         ...
 
+    async def complaint(self) -> str:
+        """What keeps it from its work for good, so that only a new process helps; empty when nothing does.
+
+        Asked only of a part that has been ready. It need not limit its time.
+        """
+        ...
+
 
 async def listening(host: str, port: int) -> bool:
     """Whether somebody accepts connections there; cheap, and quiet when nobody does."""

@@ -15,7 +15,14 @@ from rich.console import Console
 
 from deploy.local.supervisor import Notice
 
-STYLE = {"ready": "green", "died": "red", "failed": "bold red", "killed": "yellow", "stopped": "dim"}
+STYLE = {
+    "ready": "green",
+    "died": "red",
+    "stuck": "red",
+    "failed": "bold red",
+    "killed": "yellow",
+    "stopped": "dim",
+}
 
 
 def render(console: Console, notice: Notice) -> None:

@@ -79,6 +79,10 @@ class Prometheus:
                 return False
         return answer.is_success
 
+    async def complaint(self) -> str:
+        """Nothing is asked: nobody waits for it."""
+        return ""
+
     async def settle(self) -> None:
         """Nothing more."""
 

@@ -1,4 +1,4 @@
-"""Start the parts of the stack, restart what dies, stop all of it, and leave nothing behind.
+"""Start the parts of the stack, restart what dies or does nothing any more, stop all of it, and leave nothing behind.
 
 Every process hangs on a tether (`tether.py`): it goes down with this process even when this one is killed
 with -9. The kernel ties that tether to the *thread* that forks, so processes are only ever started from the
@@ -21,6 +21,7 @@ from typing import Literal
 from deploy.local.errors import CannotStartError, MissingProgramError
 from deploy.local.part import Launch, Part, tethered
 from deploy.local.paths import State
+from deploy.local.watchdog import given_up
 
 PROBE_SECONDS = 0.05
 FIRST_BACKOFF, LONGEST_BACKOFF, STEADY = 0.2, 10.0, 5.0
@@ -28,7 +29,17 @@ ATTEMPTS = 3
 GRACE_SECONDS = 30.0
 
 Change = Literal[
-    "preparing", "starting", "ready", "skipped", "died", "held", "stopping", "stopped", "killed", "failed"
+    "preparing",
+    "starting",
+    "ready",
+    "skipped",
+    "stuck",
+    "died",
+    "held",
+    "stopping",
+    "stopped",
+    "killed",
+    "failed",
 ]
 
 
@@ -115,9 +126,10 @@ class Keeper:
 
     async def _restart_whenever_dead(self) -> None:
         backoff = FIRST_BACKOFF
+        serving = True
         while self._process is not None:
             began = time.monotonic()
-            await self._process.wait()
+            await (self._end_of(self._process) if serving else self._process.wait())
             self._state.pid(self.part.name).unlink(missing_ok=True)
             if time.monotonic() - began > STEADY:
                 backoff = FIRST_BACKOFF
@@ -127,8 +139,22 @@ class Keeper:
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, LONGEST_BACKOFF)
             began = time.monotonic()
-            if await self._ready(await self._spawn()):
+            serving = await self._ready(await self._spawn())
+            if serving:
                 self._tell("ready", "again", since=began)
+
+    async def _end_of(self, process: asyncio.subprocess.Process) -> None:
+        """Wait until it ends; one that runs and does nothing is ended."""
+        ended, idle = asyncio.create_task(process.wait()), asyncio.create_task(given_up(self.part))
+        try:
+            await asyncio.wait({ended, idle}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                self._tell("stuck", f"{idle.result()}; killed, to be started again; log: {self.log}")
+                process.kill()
+            await ended
+        finally:
+            ended.cancel()
+            idle.cancel()
 
     async def _held(self) -> bool:
         """Wait as long as somebody wants the part stopped; whether somebody did."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -45,21 +45,31 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may call a method. Services refine it (this household, this agency) inside the use case."""
+    """Who may call a method. Services refine it (this household, this agency) inside the use case.
+
+    `subjects`: whose calls alone are taken, of all who have one of the roles; None takes everybody's.
+    """
 
     roles: frozenset[str] = frozenset()
+    subjects: frozenset[str] | None = None
     public: bool = False
 
     def check(self, principal: Principal) -> None:
-        if not self.public and self.roles.isdisjoint(principal.roles):
+        if self.public:
+            return
+        if self.roles.isdisjoint(principal.roles):
             raise errors.denied("role-not-allowed", "None of the caller's roles may do this.")
+        if self.subjects is not None and principal.subject not in self.subjects:
+            raise errors.denied("caller-not-allowed", "This is for another caller of the same role.")
 
 
-def allow(*roles: str) -> Rule:
-    """Only callers with one of these roles."""
-    if not roles:
+def allow(*roles: str, subjects: Collection[str] | None = None) -> Rule:
+    """Only callers with one of these roles, and of them only these subjects if any are named."""
+    if not roles or (subjects is not None and not subjects):
         raise ValueError("a rule that allows nobody is written by leaving the rule out")
-    return Rule(roles=frozenset(roles))
+    if isinstance(subjects, str):
+        raise TypeError("subjects are several; one is written as a tuple of one")
+    return Rule(roles=frozenset(roles), subjects=None if subjects is None else frozenset(subjects))
 
 
 def anyone() -> Rule:

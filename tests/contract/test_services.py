@@ -11,8 +11,9 @@ from aid.matching.v1 import matching_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
 from services.chassis.binding import describe, routed
-from services.chassis.call import Route, Rule, Service
+from services.chassis.call import Principal, Route, Rule, Service
 from services.chassis.comments import Comments
+from services.chassis.errors import AidError
 from services.chassis.openapi import document
 from services.chassis.transcode import WITHOUT_BODY, Transcoder, path_fields
 from services.intake.entrypoints import rules as intake
@@ -67,6 +68,27 @@ def test_rules_name_roles_that_the_issuer_knows(service: Service) -> None:
         assert isinstance(rule, Rule)
         assert rule.public or rule.roles, method
         assert rule.roles <= ROLES, method
+
+
+@pytest.mark.parametrize(
+    ("rule", "caller"),
+    [
+        (matching.RULES["FindTonight"], "intake"),
+        (matching.RULES["AnswerReferral"], "intake"),
+        (intake.RULES["GetHandoff"], "logistics"),
+    ],
+)
+def test_what_services_ask_of_each_other_is_for_the_one_that_needs_it(rule: Rule, caller: str) -> None:
+    rule.check(Principal(caller, "", frozenset({"service"})))
+    for other in {"intake", "matching", "logistics"} - {caller}:
+        with pytest.raises(AidError, match="caller-not-allowed"):
+            rule.check(Principal(other, "", frozenset({"service"})))
+
+
+@every_service
+def test_no_service_may_call_only_because_it_is_one(service: Service) -> None:
+    for method, rule in service.rules.items():
+        assert "service" not in rule.roles or rule.subjects, method
 
 
 @every_service

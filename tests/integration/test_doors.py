@@ -629,13 +629,16 @@ async def test_metrics_need_their_own_token_and_count_the_calls(house: House) ->
     assert "secret" not in shown.text
 
 
-async def test_without_a_token_file_nobody_reads_the_metrics(contract: ModuleType, tmp_path: Path) -> None:
+async def test_without_a_token_nobody_reads_the_metrics(contract: ModuleType, tmp_path: Path) -> None:
     identity = Identity(Issuer(tmp_path).settings)
-    server = HttpServer(HttpSettings(), [], identity, Metrics(), Readiness())
-    transport = httpx.ASGITransport(server.app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://door") as web:
-        for headers in ({}, {"authorization": "Bearer "}, {"authorization": "Bearer None"}):
-            assert (await web.get("/metrics", headers=headers)).status_code == 401
+    empty = tmp_path / "metrics.token"
+    empty.write_text("\n")
+    for settings in (None, MetricsSettings(token_file=empty)):
+        server = HttpServer(HttpSettings(), [], identity, Metrics(), Readiness(), metrics_settings=settings)
+        transport = httpx.ASGITransport(server.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://door") as web:
+            for headers in ({}, {"authorization": "Bearer "}, {"authorization": "Bearer None"}):
+                assert (await web.get("/metrics", headers=headers)).status_code == 401
 
 
 async def test_ready_when_every_condition_holds(house: House) -> None:

@@ -203,7 +203,7 @@ async def test_a_bag_for_a_household_in_hiding_goes_to_the_hub(intake: Intake) -
         handoff = await intake.ask("GetHandoff", request, LOGISTICS)
         points.append((handoff.point, handoff.slot))
         other = Principal("matching", "", frozenset({"service"}))
-        assert await refused(intake, "GetHandoff", request, other) == ("missing", "not-found")
+        assert await refused(intake, "GetHandoff", request, other) == ("denied", "caller-not-allowed")
         assert await refused(intake, "GetHandoff", request, OPERATOR) == ("denied", "role-not-allowed")
     assert points == [(HUB.meeting_point, HUB.handoff_slot), ("Library", "Tuesdays")]
 

@@ -18,7 +18,8 @@ RULES = {
     "AssignWorker": allow("advocate", "hub"),
     "GetCase": allow(*_CASEWORK, "hub"),
     "WatchCase": allow(*_CASEWORK, "hub"),
-    "GetHandoff": allow("service"),
+    # Logistics tells only the carrier of that bag.
+    "GetHandoff": allow("service", subjects=("logistics",)),
     "ImportHouseholds": allow("operator"),
     "GetImportOutcomes": allow("operator"),
 }

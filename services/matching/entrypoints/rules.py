@@ -6,12 +6,15 @@ from services.chassis.call import Route, allow
 
 NAME = "aid.matching.v1.MatchingService"
 
+# Intake has checked who speaks for the household; nobody else may speak in its place.
+_INTAKE = allow("service", subjects=("intake",))
+
 RULES = {
     "PutOffer": allow("provider", "hub"),
     "SetCapacity": allow("provider", "hub"),
     "ListOffers": allow("provider", "hub"),
-    "FindTonight": allow("service"),
-    "AnswerReferral": allow("service"),
+    "FindTonight": _INTAKE,
+    "AnswerReferral": _INTAKE,
     "AnswerAsProvider": allow("provider", "hub"),
     "ListReferrals": allow("provider", "hub"),
     "ListHubDesk": allow("hub"),

@@ -160,9 +160,25 @@ async def test_admission_needs_a_token_unless_the_rule_is_for_anyone(
         assert caught.value.reason == reason
 
 
+async def test_a_rule_may_take_the_calls_of_one_subject_only(identity: Identity, issuer: Issuer) -> None:
+    rule = allow("service", subjects=("intake",))
+    assert (await identity.admit(f"bearer {issuer.token('intake', 'service')}", rule)).subject == "intake"
+    for subject, role, reason in [
+        ("matching", "service", "caller-not-allowed"),
+        ("intake", "carrier", "role-not-allowed"),
+    ]:
+        with pytest.raises(AidError) as caught:
+            await identity.admit(f"bearer {issuer.token(subject, role)}", rule)
+        assert caught.value.reason == reason
+
+
 def test_a_rule_that_allows_nobody_cannot_be_written_by_mistake() -> None:
     with pytest.raises(ValueError, match="nobody"):
         allow()
+    with pytest.raises(ValueError, match="nobody"):
+        allow("service", subjects=())
+    with pytest.raises(TypeError, match="several"):
+        allow("service", subjects="intake")
 
 
 def test_keys_come_from_exactly_one_place(issuer: Issuer) -> None:
