@@ -7,17 +7,18 @@ import asyncpg
 from services.chassis.ids import uuid7
 from services.chassis.keyring import DataKey, Keyring
 from services.chassis.work import Work
-from services.intake.domain.agencies import Agency, AgencyType, Viewer
+from services.intake.domain.agencies import Agency, AgencyType, Asker, Viewer
 from services.intake.domain.ids import AgencyId, WorkerName
 from services.intake.domain.refusal import denied
 
-# One look for both: what the agency is, and whether the worker is known to work for another one.
-_VIEWER = """
-SELECT agency.agency_id, agency.name, agency.type, worker.agency_id AS works_for
+# One look for both: what the agency is, and whether the worker is known to work for another one. Always a row.
+WHO = "own.agency_id AS own_agency, own.name AS own_name, own.type AS own_type, worker.agency_id AS works_for"
+WHO_ASKS = """
 FROM (SELECT) AS always
-LEFT JOIN agency ON agency.agency_id = $1
+LEFT JOIN agency AS own ON own.agency_id = $1
 LEFT JOIN worker ON worker.subject = $2
 """
+_VIEWER = f"SELECT {WHO} {WHO_ASKS}"
 _FIND = "SELECT agency_id, name, type FROM agency WHERE agency_id = $1"
 _OF_WORKER = """
 SELECT agency_id, name, type FROM agency WHERE agency_id = (SELECT agency_id FROM worker WHERE subject = $1)
@@ -44,13 +45,10 @@ class PostgresAgencies:
         self._work = work
         self._keyring = keyring
 
-    async def viewer(self, worker: WorkerName, agency: str, roles: frozenset[str]) -> Viewer:
+    async def viewer(self, asker: Asker) -> Viewer:
         """Who asks. Refused when the worker is registered with another agency than the token names."""
-        [row] = await self._work.peek(_VIEWER, _uuid(agency), worker)
-        known = None if row["agency_id"] is None else _agency(row)
-        if row["works_for"] is not None and row["works_for"] != row["agency_id"]:
-            raise denied("worker-of-another-agency", "The worker is registered with another agency.")
-        return Viewer(worker, known, roles)
+        [row] = await self._work.peek(_VIEWER, uuid_or_none(asker.agency), asker.worker)
+        return viewer_in(row, asker)
 
     async def find(self, agency_id: AgencyId) -> Agency | None:
         rows = await self._work.peek(_FIND, agency_id)
@@ -95,11 +93,20 @@ class PostgresAgencies:
         self._work.write(_KEEP_KEY, agency.agency_id, wrapped, now)
 
 
+def viewer_in(row: asyncpg.Record, asker: Asker) -> Viewer:
+    """The asker, as a row with what is known of their agency says."""
+    known = row["own_agency"]
+    if row["works_for"] is not None and row["works_for"] != known:
+        raise denied("worker-of-another-agency", "The worker is registered with another agency.")
+    agency = None if known is None else Agency(AgencyId(known), row["own_name"], AgencyType(row["own_type"]))
+    return Viewer(asker.worker, agency, asker.roles)
+
+
 def _agency(row: asyncpg.Record) -> Agency:
     return Agency(AgencyId(row["agency_id"]), row["name"], AgencyType(row["type"]))
 
 
-def _uuid(text: str) -> UUID | None:
+def uuid_or_none(text: str) -> UUID | None:
     """An agency that is not named by a UUID is none of ours."""
     try:
         return UUID(text)

@@ -3,22 +3,29 @@
 import asyncpg
 
 from services.chassis.work import Work
+from services.intake.adapters.agencies import WHO, WHO_ASKS, uuid_or_none, viewer_in
 from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.secrets import Secrets
 from services.intake.adapters.vault import PostgresVault
-from services.intake.application.ports import NewCase
+from services.intake.application.ports import Approach, NewCase
+from services.intake.domain.agencies import Asker
 from services.intake.domain.arrival import arrival_code
 from services.intake.domain.cases import Case
 from services.intake.domain.household import Facts
-from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, WorkerName
+from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, NeedId, WorkerName
 
-_CASE = """
-SELECT case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, closed_at,
-       arrival_code, version, adults, children, infants, newborn_space_from_week, wheelchair, pets,
-       unsheltered, confidential, area, revision,
-       EXISTS (SELECT FROM assignment
-               WHERE assignment.case_id = case_file.case_id AND subject = $2) AS assigned
-FROM case_file JOIN household USING (household_id)
+_COLUMNS = """
+case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, closed_at, arrival_code,
+version, adults, children, infants, newborn_space_from_week, wheelchair, pets, unsheltered, confidential, area,
+revision,
+EXISTS (SELECT FROM assignment
+        WHERE assignment.case_id = case_file.case_id AND assignment.subject = $2) AS assigned
+"""
+_CASE = f"SELECT {_COLUMNS} FROM case_file JOIN household USING (household_id) "
+# Who asks and what they ask for, in one look: it takes as long for a case that is not there.
+_APPROACH = f"""
+SELECT {WHO}, {_COLUMNS}, EXISTS (SELECT FROM need WHERE need_id = $4) AS taken {WHO_ASKS}
+LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = $3
 """
 _FIND = _CASE + "WHERE case_file.case_id = $1"
 _FIND_BY_CODE = _CASE + "WHERE arrival_code = $1"
@@ -69,6 +76,12 @@ class PostgresCases:
     async def taken(self, case_id: CaseId) -> bool:
         """Whether the id is in use. Looked at only for an id that a caller made."""
         return bool(await self._work.peek(_TAKEN, case_id))
+
+    async def approach(self, case_id: CaseId, asker: Asker, new_need: NeedId | None = None) -> Approach:
+        agency = uuid_or_none(asker.agency)
+        [row] = await self._work.peek(_APPROACH, agency, asker.worker, case_id, new_need)
+        case = None if row["case_id"] is None else _case(row)
+        return Approach(case, viewer_in(row, asker), row["taken"])
 
     async def find(self, case_id: CaseId, worker: WorkerName) -> Case | None:
         rows = await self._work.peek(_FIND, case_id, worker)

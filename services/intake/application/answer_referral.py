@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.chassis.call import Call
 from services.intake.application.ports import IntakeWork, Matching, Works
 from services.intake.domain.access import must_act
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import ArrivalCode, CaseId, ReferralId
 from services.intake.domain.outcomes import ReferralState
 from services.intake.domain.refusal import denied, invalid, not_found
@@ -15,7 +15,7 @@ from services.intake.domain.refusal import denied, invalid, not_found
 class AnswerReferral:
     """Told by a worker of the case, or by the hub for whoever said the arrival code."""
 
-    viewer: Viewer
+    asker: Asker
     case_id: CaseId | None
     arrival_code: ArrivalCode | None
     referral_id: ReferralId
@@ -37,17 +37,17 @@ async def answer_referral(
 
 async def _may_answer(work: IntakeWork, command: AnswerReferral) -> CaseId:
     if command.arrival_code is not None:
-        return await _by_code(work, command.viewer, command.arrival_code)
+        return await _by_code(work, command.asker, command.arrival_code)
     if command.case_id is None:
         raise invalid("case-missing", "A referral is answered for a case.", field="case_id")
-    case = must_act(await work.cases.find(command.case_id, command.viewer.worker), command.viewer)
-    return case.case_id
+    found = await work.cases.approach(command.case_id, command.asker)
+    return must_act(found.case, found.viewer).case_id
 
 
-async def _by_code(work: IntakeWork, viewer: Viewer, code: ArrivalCode) -> CaseId:
-    if not viewer.is_one_of("hub"):
+async def _by_code(work: IntakeWork, asker: Asker, code: ArrivalCode) -> CaseId:
+    if "hub" not in asker.roles:
         raise denied("hub-only", "Only the hub answers by arrival code.")
-    case = await work.cases.find_by_code(code, viewer.worker)
+    case = await work.cases.find_by_code(code, asker.worker)
     if case is None:
         raise not_found()
     return case.case_id

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.agencies import AgencyType, Viewer
+from services.intake.domain.agencies import AgencyType, Asker
 from services.intake.domain.cases import Case
 from services.intake.domain.ids import ArrivalCode, CaseId, WorkerName
 from services.intake.domain.refusal import denied, invalid, not_found, refused
@@ -13,7 +13,7 @@ from services.intake.domain.refusal import denied, invalid, not_found, refused
 class AssignWorker:
     """The hub names the case by the code the household said; an advocate of the case by its id."""
 
-    viewer: Viewer
+    asker: Asker
     case_id: CaseId | None
     arrival_code: ArrivalCode | None
     worker: WorkerName
@@ -29,21 +29,21 @@ async def assign_worker(work: IntakeWork, command: AssignWorker) -> CaseId:
         raise invalid("worker-unknown", "No worker of that name is registered.", field="worker")
     if agency.type is AgencyType.POLICE:
         raise refused("police-not-assignable", "Police are not assigned to confidential cases.")
-    work.cases.assign(case.case_id, command.worker, command.viewer.worker)
+    work.cases.assign(case.case_id, command.worker, command.asker.worker)
     work.cases.advance(case)
     work.changed(case.case_id)
     return case.case_id
 
 
 async def _case(work: IntakeWork, command: AssignWorker) -> Case:
-    viewer = command.viewer
+    asker = command.asker
     if command.arrival_code is not None:
-        if not viewer.is_one_of("hub"):
+        if "hub" not in asker.roles:
             raise denied("hub-only", "Only the hub names a case by arrival code.")
-        found = await work.cases.find_by_code(command.arrival_code, viewer.worker)
+        found = await work.cases.find_by_code(command.arrival_code, asker.worker)
     elif command.case_id is not None:
-        found = await work.cases.find(command.case_id, viewer.worker)
-        if found is not None and not (found.assigned and viewer.is_one_of("advocate")):
+        found = await work.cases.find(command.case_id, asker.worker)
+        if found is not None and not (found.assigned and "advocate" in asker.roles):
             found = None
     else:
         raise invalid("case-missing", "The case is named by its id or by an arrival code.", field="case_id")

@@ -4,20 +4,21 @@ from dataclasses import dataclass
 
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import must_act
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker
 from services.intake.domain.events import CaseClosed
 from services.intake.domain.ids import CaseId
 
 
 @dataclass(frozen=True, slots=True)
 class CloseCase:
-    viewer: Viewer
+    asker: Asker
     case_id: CaseId
 
 
 async def close_case(work: IntakeWork, command: CloseCase) -> None:
     """Closed, and its open needs with it: what is kept for them elsewhere goes free. Twice is once."""
-    case = must_act(await work.cases.find(command.case_id, command.viewer.worker), command.viewer)
+    found = await work.cases.approach(command.case_id, command.asker)
+    case = must_act(found.case, found.viewer)
     if case.closed_at is not None:
         return
     work.cases.close(case)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.chassis.call import Call
 from services.intake.application.ports import Hub, HubContact, IntakeWork, Matching, TonightAnswer, Works
 from services.intake.domain.access import must_see
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
@@ -15,7 +15,7 @@ from services.intake.domain.refusal import not_found, refused
 
 @dataclass(frozen=True, slots=True)
 class FindTonight:
-    viewer: Viewer
+    asker: Asker
     case_id: CaseId
     need_id: NeedId
 
@@ -45,7 +45,8 @@ async def _question(work: IntakeWork, hub: Hub, command: FindTonight) -> Questio
     For a household in hiding intake alone answers, before it even looks at the need: neither the bytes nor
     the delay of the answer can depend on whether a place is free or on what became of the case.
     """
-    case, _ = must_see(await work.cases.find(command.case_id, command.viewer.worker), command.viewer)
+    found = await work.cases.approach(command.case_id, command.asker)
+    case, _ = must_see(found.case, found.viewer)
     if case.confidential:
         return hub.contact(_code(case))
     case.must_be_open()

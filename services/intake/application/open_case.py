@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from services.chassis.ids import uuid7
 from services.intake.application.ports import IntakeWork, NewCase
 from services.intake.domain.access import assigned_from_the_start
-from services.intake.domain.agencies import Agency, AgencyType, Viewer
+from services.intake.domain.agencies import Agency, AgencyType, Asker, Viewer
 from services.intake.domain.events import CaseOpened, NeedReported
 from services.intake.domain.household import Household, checked, facts_of
 from services.intake.domain.ids import CaseId, HouseholdId, NeedId
@@ -21,7 +21,7 @@ CLOCKS_DIFFER_BY = timedelta(minutes=5)
 class OpenCase:
     """`occurred_at` is when it happened, if not now: an entry that was made without a signal."""
 
-    viewer: Viewer
+    asker: Asker
     case_id: CaseId | None
     household: Household
     needs: tuple[NeedRequest, ...]
@@ -36,7 +36,8 @@ class OpenedCase:
 
 async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
     """The case, its needs and what is announced of them, at once."""
-    agency = _may_open(command.viewer)
+    viewer = await work.agencies.viewer(command.asker)
+    agency = _may_open(viewer)
     today = work.today
     household = checked(command.household, today)
     occurred_at = _when(command.occurred_at, work.now)
@@ -50,14 +51,14 @@ async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
             case_id=case_id,
             household_id=HouseholdId(uuid7()),
             agency_id=agency.agency_id,
-            opened_by=command.viewer.worker,
+            opened_by=viewer.worker,
             opened_at=occurred_at,
             household=household,
             person_source_keys=(),
             facts=facts,
             arrival_code=code,
             needs=needs,
-            assigned=assigned_from_the_start(command.viewer, facts.confidential),
+            assigned=assigned_from_the_start(viewer, facts.confidential),
         )
     )
     work.tell(

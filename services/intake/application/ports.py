@@ -9,7 +9,7 @@ from typing import Protocol
 from services.chassis.call import Call
 from services.chassis.envelope import Received
 from services.chassis.work import Work
-from services.intake.domain.agencies import Agency, Viewer
+from services.intake.domain.agencies import Agency, Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.events import CaseEvent
 from services.intake.domain.household import Facts, Household, Person
@@ -107,6 +107,15 @@ class ImportedNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class Approach:
+    """Who asks, and the case they ask for, if there is one; `taken` if the id they made for a need is in use."""
+
+    case: Case | None
+    viewer: Viewer
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AllocationPart:
     """What is known of an allocation after logistics' word; no case until matching has told of it."""
 
@@ -116,7 +125,7 @@ class AllocationPart:
 
 
 class Agencies(Protocol):
-    async def viewer(self, worker: WorkerName, agency: str, roles: frozenset[str]) -> Viewer: ...
+    async def viewer(self, asker: Asker) -> Viewer: ...
     async def register(self, agency: Agency) -> None: ...
     async def find(self, agency_id: AgencyId) -> Agency | None: ...
     def register_worker(self, worker: WorkerName, agency_id: AgencyId) -> None: ...
@@ -130,6 +139,7 @@ class Cases(Protocol):
 
     async def open(self, case: NewCase) -> None: ...
     async def taken(self, case_id: CaseId) -> bool: ...
+    async def approach(self, case_id: CaseId, asker: Asker, new_need: NeedId | None = None) -> Approach: ...
     async def find(self, case_id: CaseId, worker: WorkerName) -> Case | None: ...
     async def find_by_code(self, code: ArrivalCode, worker: WorkerName) -> Case | None: ...
     async def lock(self, case_id: CaseId, worker: WorkerName) -> Case | None: ...

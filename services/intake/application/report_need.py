@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.chassis.ids import uuid7
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import must_act
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker
 from services.intake.domain.events import NeedReported
 from services.intake.domain.ids import CaseId, NeedId
 from services.intake.domain.needs import NeedRequest, need_of
@@ -14,17 +14,18 @@ from services.intake.domain.refusal import conflict
 
 @dataclass(frozen=True, slots=True)
 class ReportNeed:
-    viewer: Viewer
+    asker: Asker
     case_id: CaseId
     need: NeedRequest
 
 
 async def report_need(work: IntakeWork, command: ReportNeed) -> NeedId:
     """The id of the recorded need."""
-    case = must_act(await work.cases.find(command.case_id, command.viewer.worker), command.viewer)
-    case.must_be_open()
     own = command.need.need_id
-    if own is not None and await work.needs.any_taken([own]):
+    found = await work.cases.approach(command.case_id, command.asker, own)
+    case = must_act(found.case, found.viewer)
+    case.must_be_open()
+    if found.taken:
         raise conflict("id-taken", "The id of the need is in use.")
     need = need_of(command.need, own or NeedId(uuid7()), work.today)
     work.needs.report(case, need)

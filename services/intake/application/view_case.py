@@ -5,7 +5,7 @@ from datetime import datetime
 
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import Sight, must_see, status_word
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker
 from services.intake.domain.household import Person
 from services.intake.domain.ids import CaseId
 from services.intake.domain.outcomes import NeedOutcome
@@ -23,9 +23,11 @@ class CaseView:
     needs: tuple[NeedOutcome, ...] = ()
 
 
-async def view_case(work: IntakeWork, viewer: Viewer, case_id: CaseId, why: str) -> CaseView:
+async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -> CaseView:
     """The view. Each person that is shown is logged, in the transaction that read it, with who and why."""
-    case, seen = must_see(await work.cases.find(case_id, viewer.worker), viewer)
+    found = await work.cases.approach(case_id, asker)
+    viewer = found.viewer
+    case, seen = must_see(found.case, viewer)
     status = status_word(case, seen)
     if seen is Sight.STATUS:
         return CaseView(case.case_id, status, case.opened_at, case.confidential)

@@ -1,12 +1,12 @@
 """Show a case now and again after every change, for as long as the caller stays."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from services.intake.application.ports import IntakeWork, Works
+from services.intake.application.ports import Works
 from services.intake.application.view_case import CaseView, view_case
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import CaseId
 from services.intake.domain.refusal import not_found
 
@@ -22,7 +22,7 @@ class Watchers(Protocol):
 
 
 async def watch_case(
-    works: Works, watchers: Watchers, who: Callable[[IntakeWork], Awaitable[Viewer]], case_id: CaseId
+    works: Works, watchers: Watchers, asker: Asker, case_id: CaseId
 ) -> AsyncGenerator[CaseView, None]:
     """A view, and a further one whenever it is another than the last.
 
@@ -40,7 +40,7 @@ async def watch_case(
                     raise not_found()
                 view = shown
                 if current != version:
-                    view = await view_case(work, await who(work), case_id, "WatchCase")
+                    view = await view_case(work, asker, case_id, "WatchCase")
             if view is not None and view != shown:
                 yield view
             shown, version = view, current

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import must_act
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker
 from services.intake.domain.events import NeedWithdrawn
 from services.intake.domain.ids import CaseId, NeedId
 from services.intake.domain.refusal import not_found, refused
@@ -12,14 +12,15 @@ from services.intake.domain.refusal import not_found, refused
 
 @dataclass(frozen=True, slots=True)
 class WithdrawNeed:
-    viewer: Viewer
+    asker: Asker
     case_id: CaseId
     need_id: NeedId
 
 
 async def withdraw_need(work: IntakeWork, command: WithdrawNeed) -> None:
     """No longer wanted. Taking it back twice is taking it back once; what is met cannot be taken back."""
-    case = must_act(await work.cases.find(command.case_id, command.viewer.worker), command.viewer)
+    found = await work.cases.approach(command.case_id, command.asker)
+    case = must_act(found.case, found.viewer)
     record = await work.needs.find(case.case_id, command.need_id)
     if record is None:
         raise not_found()

@@ -30,6 +30,15 @@ class Agency:
 
 
 @dataclass(frozen=True, slots=True)
+class Asker:
+    """Whoever asks, as their token names them: nothing of it is known here yet."""
+
+    worker: WorkerName
+    agency: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Viewer:
     """Whoever asks, as far as access to a case depends on it. `agency` is None when no such agency is
     known."""

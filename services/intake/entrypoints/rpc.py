@@ -24,7 +24,7 @@ from services.intake.application.report_need import ReportNeed, report_need
 from services.intake.application.view_case import CaseView, view_case
 from services.intake.application.watch_case import Watchers, watch_case
 from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
-from services.intake.domain.agencies import Agency, Viewer
+from services.intake.domain.agencies import Agency, Asker
 from services.intake.domain.ids import AgencyId, AllocationId, CaseId, NeedId, ReferralId, WorkerName
 from services.intake.domain.refusal import Refusal
 from services.intake.entrypoints import requests
@@ -60,7 +60,7 @@ class IntakeRpc:
             requests.agency_type_in(request.type),
         )
 
-        async def act(work: IntakeWork, _: Viewer) -> intake.RegisterAgencyResponse:
+        async def act(work: IntakeWork) -> intake.RegisterAgencyResponse:
             await register_agency(work, agency)
             return intake.RegisterAgencyResponse()
 
@@ -72,7 +72,7 @@ class IntakeRpc:
         agency_id = AgencyId(requests.uuid_in(request.agency_id, "agency_id"))
         command = RegisterWorker(WorkerName(request.worker), agency_id)
 
-        async def act(work: IntakeWork, _: Viewer) -> intake.RegisterWorkerResponse:
+        async def act(work: IntakeWork) -> intake.RegisterWorkerResponse:
             await register_worker(work, command)
             return intake.RegisterWorkerResponse()
 
@@ -88,9 +88,9 @@ class IntakeRpc:
         occurred_at = requests.moment_in(request.occurred_at, "occurred_at") if said else None
         lodging = requests.first_lodging_need(needs) if request.find_tonight else None
 
-        async def act(work: IntakeWork, viewer: Viewer) -> intake.OpenCaseResponse:
+        async def act(work: IntakeWork) -> intake.OpenCaseResponse:
             own = None if case_id is None else CaseId(case_id)
-            opened = await open_case(work, OpenCase(viewer, own, household, needs, occurred_at))
+            opened = await open_case(work, OpenCase(_asker(call), own, household, needs, occurred_at))
             return intake.OpenCaseResponse(
                 case_id=str(opened.case_id), need_ids=[str(need_id) for need_id in opened.need_ids]
             )
@@ -107,8 +107,8 @@ class IntakeRpc:
         case_id = requests.case_id_in(request.case_id)
         need = requests.need_in(request.need)
 
-        async def act(work: IntakeWork, viewer: Viewer) -> intake.ReportNeedResponse:
-            need_id = await report_need(work, ReportNeed(viewer, case_id, need))
+        async def act(work: IntakeWork) -> intake.ReportNeedResponse:
+            need_id = await report_need(work, ReportNeed(_asker(call), case_id, need))
             return intake.ReportNeedResponse(need_id=str(need_id))
 
         return await self._once(request, call, intake.ReportNeedResponse, act)
@@ -119,8 +119,8 @@ class IntakeRpc:
         case_id = requests.case_id_in(request.case_id)
         need_id = NeedId(requests.uuid_in(request.need_id, "need_id"))
 
-        async def act(work: IntakeWork, viewer: Viewer) -> intake.WithdrawNeedResponse:
-            await withdraw_need(work, WithdrawNeed(viewer, case_id, need_id))
+        async def act(work: IntakeWork) -> intake.WithdrawNeedResponse:
+            await withdraw_need(work, WithdrawNeed(_asker(call), case_id, need_id))
             return intake.WithdrawNeedResponse()
 
         return await self._once(request, call, intake.WithdrawNeedResponse, act)
@@ -128,8 +128,8 @@ class IntakeRpc:
     async def CloseCase(self, request: intake.CloseCaseRequest, call: Call) -> intake.CloseCaseResponse:
         case_id = requests.case_id_in(request.case_id)
 
-        async def act(work: IntakeWork, viewer: Viewer) -> intake.CloseCaseResponse:
-            await close_case(work, CloseCase(viewer, case_id))
+        async def act(work: IntakeWork) -> intake.CloseCaseResponse:
+            await close_case(work, CloseCase(_asker(call), case_id))
             return intake.CloseCaseResponse()
 
         return await self._once(request, call, intake.CloseCaseResponse, act)
@@ -147,10 +147,8 @@ class IntakeRpc:
         case_id = requests.optional_uuid(request.case_id, "case_id")
         referral_id = ReferralId(requests.uuid_in(request.referral_id, "referral_id"))
 
-        async with self._works() as work:
-            viewer = await _viewer(work, call)
         command = AnswerReferral(
-            viewer=viewer,
+            asker=_asker(call),
             case_id=None if case_id is None else CaseId(case_id),
             arrival_code=requests.code_in(request.arrival_code),
             referral_id=referral_id,
@@ -167,8 +165,8 @@ class IntakeRpc:
         code = requests.code_in(request.arrival_code)
         worker = WorkerName(request.worker)
 
-        async def act(work: IntakeWork, viewer: Viewer) -> intake.AssignWorkerResponse:
-            assigned = await assign_worker(work, AssignWorker(viewer, own, code, worker))
+        async def act(work: IntakeWork) -> intake.AssignWorkerResponse:
+            assigned = await assign_worker(work, AssignWorker(_asker(call), own, code, worker))
             return intake.AssignWorkerResponse(case_id=str(assigned))
 
         return await self._once(request, call, intake.AssignWorkerResponse, act)
@@ -177,7 +175,7 @@ class IntakeRpc:
         case_id = requests.case_id_in(request.case_id)
 
         async def read(work: IntakeWork) -> CaseView:
-            return await view_case(work, await _viewer(work, call), case_id, "GetCase")
+            return await view_case(work, _asker(call), case_id, "GetCase")
 
         view = await self._works.run(read)
         self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
@@ -187,7 +185,7 @@ class IntakeRpc:
         self, request: intake.WatchCaseRequest, call: Call
     ) -> AsyncIterator[intake.WatchCaseResponse]:
         case_id = requests.case_id_in(request.case_id)
-        views = watch_case(self._works, self._watchers, lambda work: _viewer(work, call), case_id)
+        views = watch_case(self._works, self._watchers, _asker(call), case_id)
         async with aclosing(views):
             async for view in views:
                 self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
@@ -224,9 +222,7 @@ class IntakeRpc:
             return None
 
     async def _tonight(self, case_id: CaseId, need_id: NeedId, call: Call) -> intake.TonightAnswer:
-        async with self._works() as work:
-            viewer = await _viewer(work, call)
-        command = FindTonight(viewer, case_id, need_id)
+        command = FindTonight(_asker(call), case_id, need_id)
         answer = await find_tonight(self._works, self._matching, self._hub, command, call)
         message = tonight_message(answer)
         self._metrics.find_tonight_total.labels(message.WhichOneof("answer")).inc()
@@ -237,14 +233,13 @@ class IntakeRpc:
         request: Message,
         call: Call,
         answer: type[A],
-        act: Callable[[IntakeWork, Viewer], Awaitable[A]],
+        act: Callable[[IntakeWork], Awaitable[A]],
     ) -> A:
         """What `act` answers, or answered when the same command came before."""
 
         async def acted(work: IntakeWork) -> bytes:
             work.cause = call
-            said = await act(work, await _viewer(work, call))
-            return said.SerializeToString(deterministic=True)
+            return (await act(work)).SerializeToString(deterministic=True)
 
         return answer.FromString(await once(self._works, _command(request, call), acted, self._metrics))
 
@@ -254,6 +249,6 @@ def _command(request: Message, call: Call) -> Command:
     return Command(call.principal.subject, call.idempotency_key, hashlib.sha256(said).digest())
 
 
-async def _viewer(work: IntakeWork, call: Call) -> Viewer:
+def _asker(call: Call) -> Asker:
     who = call.principal
-    return await work.agencies.viewer(WorkerName(who.subject), who.agency, who.roles)
+    return Asker(WorkerName(who.subject), who.agency, who.roles)
