@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     GroupIdNotFound,
     GroupLoadInProgressError,
     KafkaError,
     NonEmptyGroup,
+    TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
     for_code,
 )
@@ -96,6 +97,32 @@ async def newest(settings: KafkaSettings, topic: str) -> dict[str, Record]:
 
 async def _partitions(admin: AIOKafkaAdminClient, topic: str) -> int:
     return len((await admin.describe_topics([topic]))[0]["partitions"])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTopic:
+    """A topic that one process keeps for itself, and that `topics.yaml` therefore does not know."""
+
+    name: str
+    partitions: int
+    replication: int
+    configuration: Mapping[str, str]
+
+
+async def make(settings: KafkaSettings, topics: Collection[OwnTopic]) -> None:
+    """Make those of the topics that are missing, and return when all are there to be subscribed to."""
+    wanted = [
+        NewTopic(each.name, each.partitions, each.replication, topic_configs=dict(each.configuration))
+        for each in topics
+    ]
+    async with _admin(settings) as admin:
+        answer = await admin.create_topics(wanted)
+        for _, code, *_ in answer.topic_errors:
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                raise for_code(code)()
+        for each in topics:
+            while await _partitions(admin, each.name) == 0:  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def forget(settings: KafkaSettings, group: str, topic_prefix: str, patience: timedelta) -> list[str]:

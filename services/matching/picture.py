@@ -33,9 +33,10 @@ from typing import Any
 import faust
 from rich.console import Console
 
-from services.chassis import envelope, logs
+from services.chassis import envelope, kafka_admin, logs
 from services.chassis.clock import Clock
 from services.chassis.envelope import MalformedError
+from services.chassis.kafka_admin import OwnTopic
 from services.chassis.lifecycle import BrokenPartError, launch
 from services.chassis.metrics import Metrics
 from services.chassis.topics import Topics
@@ -63,11 +64,22 @@ from services.matching.picture_settings import PictureSettings, settings_from_en
 _log = logs.logger("picture")
 _KEPT = timedelta(hours=KEPT_HOURS)
 # A segment is deleted as a whole: with one a day, what is kept for six days is gone after seven.
-_CHANGELOG = {
-    "cleanup.policy": "compact,delete",
+_AS_LONG_AS_ITS_SOURCE = {
     "retention.ms": str((KEPT_HOURS - 24) * HOUR * 1000),
     "segment.ms": str(24 * HOUR * 1000),
 }
+
+
+def own_topics(settings: PictureSettings, partitions: int) -> list[OwnTopic]:
+    """What Faust would make by itself; but a topic that it makes while it joins its group is not assigned."""
+    group, replication = settings.picture.group, settings.picture.replication
+    kept = {"cleanup.policy": "compact,delete", **_AS_LONG_AS_ITS_SOURCE}
+    return [
+        OwnTopic(f"{group}-cells", 1, replication, {"cleanup.policy": "delete", **_AS_LONG_AS_ITS_SOURCE}),
+        OwnTopic(f"{group}-cases-changelog", partitions, replication, kept),
+        OwnTopic(f"{group}-hours-changelog", 1, replication, kept),
+        OwnTopic(f"{group}-published-changelog", 1, replication, {"cleanup.policy": "compact"}),
+    ]
 
 
 def application(settings: PictureSettings) -> faust.App:
@@ -132,7 +144,7 @@ class Counting:
         self._around, self._metrics, self._cells = around, around.metrics, cells
         self._sources = {knobs.cases: Source.CASES, knobs.referrals: Source.REFERRALS}
         self._tally = Tally()
-        self._cases = app.Table("cases", partitions=partitions, extra_topic_configs=_CHANGELOG)
+        self._cases = app.Table("cases", partitions=partitions)
         self._cases.on_recover(self._recount)
         events = app.topic(
             *self._sources, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw",
@@ -206,7 +218,7 @@ class Publishing:
         app, knobs = around.app, around.settings.picture
         self._around, self._metrics, self._cells = around, around.metrics, cells
         self._picture = app.topic(knobs.topic, key_serializer="raw", value_serializer="raw")
-        table: Any = app.Table("hours", default=dict, partitions=1, extra_topic_configs=_CHANGELOG)
+        table: Any = app.Table("hours", default=dict, partitions=1)
         windows: Any = table.tumbling(timedelta(seconds=HOUR), expires=_KEPT)
         self._hours = windows.relative_to(lambda event: float(event.value["hour"]))
         topic = Topics.load(around.settings.topics.file).of(knobs.topic)
@@ -261,16 +273,18 @@ class Engine:
         self, settings: PictureSettings, clock: Clock, metrics: Metrics, partitions: int, fail: Fail
     ) -> None:
         self._app = application(settings)
+        self._kafka, self._own_topics = settings.kafka, own_topics(settings, partitions)
         self._app.sensors.add(Undelivered(fail))
         around = Around(self._app, settings, clock, metrics, fail)
         cells = self._app.topic(
-            f"{settings.picture.group}-cells", partitions=1, internal=True, key_type=str,
-            key_serializer="raw", value_serializer="json", retention=_KEPT, deleting=True,
+            f"{settings.picture.group}-cells", partitions=1, key_type=str, key_serializer="raw",
+            value_serializer="json",
         )  # fmt: skip
         self._counting = Counting(around, partitions, cells)
         self._publishing = Publishing(around, cells)
 
     async def start(self) -> None:
+        await kafka_admin.make(self._kafka, self._own_topics)
         self._app.finalize()
         await self._app.start()
 

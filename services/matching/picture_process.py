@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
@@ -23,7 +24,7 @@ from services.matching.picture_upkeep import Folder, forget
 _log = logs.logger("picture")
 _LOOK_EVERY_S = 0.5
 _LONGEST_WAIT_S = 4.0
-_SWEEP_EVERY_S = 60.0
+_REPEATED_AFTER_S = 10.0
 
 Fail = Callable[[BaseException], None]
 
@@ -63,6 +64,7 @@ class PicturePart:
         self._clock = settings.clock_source()
         self._progress = liveness.watch(Progress("picture", settings.picture.patience_s))
         self._reached = 0
+        self._blind = False
         self._calendar = Calendar()
         self._sources = (settings.picture.cases, settings.picture.referrals)
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -106,7 +108,6 @@ class PicturePart:
         async with asyncio.TaskGroup() as group:
             group.create_task(engine.ended())
             group.create_task(self._look_out(engine, partitions))
-            group.create_task(self._sweep(engine))
 
     async def _partitions(self) -> int:
         """Wait for Kafka and the two topics; their partitions. A case lies in the same one of both."""
@@ -139,15 +140,23 @@ class PicturePart:
             try:
                 async with self._lookout() as lookout:
                     while True:
-                        standings = await lookout.standings(topics)
-                        self._judge(standings)
-                        if (due := self._due(standings)) is not None:
-                            await engine.tick(due)
+                        await self._look(engine, await lookout.standings(topics))
                         await asyncio.sleep(_LOOK_EVERY_S)
             except kafka_admin.UNREACHABLE as error:
-                _log.warning("lag-unknown", error=error)
+                if not self._blind:
+                    _log.warning("lag-unknown", error=error)
+                self._blind = True
                 self._progress.idle()
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _look(self, engine: Engine, standings: list[Standing]) -> None:
+        if self._blind:
+            _log.info("lag-known-again")
+        self._blind = False
+        self._judge(standings)
+        if (due := self._due(standings)) is not None:
+            engine.sweep()
+            await engine.tick(due)
 
     def _judge(self, standings: list[Standing]) -> None:
         """Records that wait while none is taken in: Faust or its consumer is stuck, and only a restart helps."""
@@ -173,11 +182,6 @@ class PicturePart:
             {(each.topic, each.partition): each.end for each in sources},
         )
 
-    async def _sweep(self, engine: Engine) -> None:
-        while True:
-            await asyncio.sleep(_SWEEP_EVERY_S)
-            engine.sweep()
-
 
 async def serve(settings: PictureSettings, make: MakeEngine) -> None:
     folder = Folder(settings.folder)
@@ -192,13 +196,31 @@ async def serve(settings: PictureSettings, make: MakeEngine) -> None:
 
 
 def configure_logs(settings: PictureSettings) -> None:
-    """As in the services; and Faust's own lines lose their words, into which it writes keys and values."""
+    """As in the services, with the libraries held back."""
     logs.configure(settings.name, settings.log_level)
     for handler in logging.getLogger().handlers:
-        handler.addFilter(_without_words)
+        handler.addFilter(Restraint())
 
 
-def _without_words(record: logging.LogRecord) -> bool:
-    if record.name.split(".")[0] in ("faust", "mode"):
-        record.msg, record.args = f"{record.module}:{record.lineno}", ()
-    return True
+class Restraint(logging.Filter):
+    """Lines of Faust lose their words, into which it writes keys and values, and no library repeats itself.
+
+    Without a broker aiokafka would say so thirty times a second.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        library = record.name.split(".")[0]
+        if library in ("faust", "mode"):
+            record.msg, record.args = f"{record.module}:{record.lineno}", ()
+        if library not in ("faust", "mode", "aiokafka"):
+            return True
+        place, now = (record.name, record.lineno), self._monotonic()
+        if now - self._said.get(place, -_REPEATED_AFTER_S) < _REPEATED_AFTER_S:
+            return False
+        self._said[place] = now
+        return True

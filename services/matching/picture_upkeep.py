@@ -25,7 +25,7 @@ _log = logs.logger("picture")
 _LOOK_AGAIN_S = 0.1
 _REBUILD_PATIENCE_S = 120.0
 # A member that was killed is counted by the broker until its session has ended.
-_GROUP_PATIENCE_MARGIN = timedelta(seconds=20)
+_GROUP_PATIENCE_MARGIN = timedelta(seconds=5)
 
 
 class Folder:
@@ -117,6 +117,7 @@ async def rebuild(settings: PictureSettings, console: Console) -> int:
                 return 0
             await _until_caught_up(settings)
     except kafka_admin.GroupInUseError as error:
+        folder.unmark()
         console.print(f"The group {error} still has members elsewhere: stop them first, then do this again.")
         return 1
     except TimeoutError:

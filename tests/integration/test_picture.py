@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.picture import (
+    Published,
     Story,
     command,
     door,
@@ -69,9 +70,14 @@ async def test_it_counts_what_may_be_seen_and_rebuilds_to_the_same(
             '{kind="food",state="unmet"}': HIDDEN,
         }
         before = await around.epochs()
+        assert await around.own_topics() == {
+            f"{around.group}-{name}"
+            for name in ("cells", "cases-changelog", "hours-changelog", "published-changelog")
+        }
         assert await process.stop() == 0
     code, printed = await command(around, "rebuild")
     assert code == 0, printed
+    assert await around.own_topics() == set()
     async with picture(around):
         await around.until_epoch_after(max(before.values()))
         assert await around.published() == BUSY_DAY
@@ -117,6 +123,44 @@ async def test_an_hour_is_published_once_it_has_ended_and_says_nothing_that_join
         assert headers["ce_time"].endswith(b":00:00+00:00")
         assert headers["ce_recordedtime"].endswith(b":00:00+00:00")
         assert not headers.keys() & {"ce_correlationid", "ce_causationid", "traceparent"}
+
+
+@pytest.mark.parametrize("store", ["memory", "rocksdb"])
+async def test_what_is_older_than_the_topics_are_kept_is_let_go_of(
+    stack: RunningStack, tmp_path: Path, store: str
+) -> None:
+    around = await environment(stack, tmp_path, store)
+    story = around.story()
+    _busy_day(story)
+    await around.feed(story)
+    async with picture(around) as process:
+        await around.until(BUSY_DAY)
+        around.advance(timedelta(days=8))
+        gone: Published = {key: [] for key in BUSY_DAY}
+        await around.until(gone)
+        for _ in range(12):
+            story.need("north", "lodging", hour(3 - 8 * 24))
+        await around.feed(story)
+        await around.caught_up()
+        around.advance(timedelta(hours=1))
+        new = expected([("north", "lodging", 3 - 8 * 24, (10, HIDDEN, HIDDEN))])
+        await around.until({**gone, **new})
+        assert await process.stop() == 0
+
+
+async def test_a_group_with_members_elsewhere_is_not_forgotten(stack: RunningStack, tmp_path: Path) -> None:
+    around = await environment(stack, tmp_path)
+    story = around.story()
+    _busy_day(story)
+    await around.feed(story)
+    async with picture(around, instance=2) as process:
+        await around.until(BUSY_DAY)
+        before = await around.epochs()
+        code, printed = await command(around, "rebuild")
+        assert code == 1
+        assert "still has members" in printed
+        assert (await process.get("/livez")).status_code == 200
+    assert await around.epochs() == before
 
 
 async def test_killed_again_and_again_and_told_everything_twice_it_counts_each_need_once(

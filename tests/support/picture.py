@@ -24,6 +24,7 @@ from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import events_pb2 as intake
 from aid.matching.v1 import events_pb2 as matching
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
 from jwt.algorithms import OKPAlgorithm
@@ -161,6 +162,15 @@ class Environment:
             ]
             await asyncio.gather(*sends)
 
+    async def own_topics(self) -> set[str]:
+        """The topics that begin with the group's name."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.stack.bootstrap)
+        await admin.start()
+        try:
+            return {topic for topic in await admin.list_topics() if topic.startswith(self.group)}
+        finally:
+            await admin.close()
+
     async def kafka_answers(self) -> None:
         """Wait until a broker is there again."""
 
@@ -196,7 +206,7 @@ class Environment:
 
         with contextlib.suppress(TimeoutError):
             await eventually(agrees, seconds)
-        assert said == wanted
+        assert said == wanted, f"it says {said}, not {wanted}"
 
     async def after(self, said: Record) -> Record:
         """The newest record of that key, once it is a later one."""
