@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -22,8 +24,12 @@ SHOWN = 30
 
 
 @pytest.mark.timeout(420)
-async def test_every_command_happens_once_whatever_is_killed(capsys: pytest.CaptureFixture[str]) -> None:
-    """AID_CHAOS_SEED repeats the clients' choices and the victims; the moments depend on the machine, too."""
+async def test_every_command_happens_once_whatever_is_killed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """AID_CHAOS_SEED repeats the clients' choices and the victims; the moments depend on the machine, too.
+    The logs of all parts are kept in `tmp_path`, as pytest keeps it.
+    """
     seed = int(os.environ.get("AID_CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
 
     def say(words: str) -> None:
@@ -34,9 +40,10 @@ async def test_every_command_happens_once_whatever_is_killed(capsys: pytest.Capt
     with temporary_state() as folder, running(folder, "--stepped") as stack:
         ran = await run(stack, seed, COMMANDS, PACE, say)
         audited = await asyncio.to_thread(control.audit, stack.state, stack.record)
+        shutil.copytree(stack.state.log, tmp_path / "log")
     wrongs = check(ran.history, ran.evidence)
     say(f"{ran.summary()}\n{len(wrongs)} violations\n")
-    assert not wrongs, "\n".join(map(str, wrongs[:SHOWN]))
+    assert not wrongs, "\n".join([f"logs: {tmp_path}/log", *map(str, wrongs[:SHOWN])])
     assert audited == 0, "the audit finds what was said and not heard"
     assert len(ran.history.commands()) == COMMANDS
     assert len(ran.kills) >= 10

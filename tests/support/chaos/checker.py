@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.chaos import check_commands, check_goods, check_log, check_places
+from tests.support.chaos import check_commands, check_goods, check_idle, check_log, check_places
 from tests.support.chaos.evidence import Evidence
 from tests.support.chaos.violations import Check, Violation
 from tests.support.history import History
@@ -12,6 +12,7 @@ CHECKS: tuple[Check, ...] = (
     *check_commands.CHECKS,
     *check_places.CHECKS,
     *check_goods.CHECKS,
+    *check_idle.CHECKS,
 )
 
 

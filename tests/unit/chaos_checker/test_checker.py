@@ -14,6 +14,7 @@ from tests.unit.chaos_checker.world import (
     ANSWERED,
     CASES,
     EARLIER,
+    LATER,
     SHELF,
     STOCK,
     World,
@@ -202,6 +203,14 @@ def disagree_on_a_need(world: World) -> None:
     row(world, "matching", "need", need_id="goods")["state"] = "waiting"
 
 
+def leave_a_room_empty(world: World) -> None:
+    row(world, "matching", "need", need_id="bed")["state"] = "waiting"
+
+
+def leave_goods_on_the_shelf(world: World) -> None:
+    row(world, "matching", "need", need_id="goods").update(state="waiting", quantity=3)
+
+
 def disagree_on_a_referral(world: World) -> None:
     row(world, "intake", "referral")["state"] = "expired"
 
@@ -300,6 +309,8 @@ WRONGS: tuple[tuple[str, Doctor], ...] = (
     ("effect-missing", forget_a_yes),
     ("effect-missing", forget_a_capacity),
     ("services-disagree", disagree_on_a_need),
+    ("place-unused", leave_a_room_empty),
+    ("stock-unused", leave_goods_on_the_shelf),
     ("services-disagree", disagree_on_a_referral),
     ("services-disagree", disagree_on_a_stay),
     ("services-disagree", take_back_what_was_given),
@@ -355,7 +366,10 @@ def open_unanswered(world: World, *happened: str) -> None:
     for need_id, need in (("bed-2", BED), ("plate-2", PLATE)):
         if need_id in happened:
             world.row("intake", "need", need_id=need_id, case_id="new", met_at=None, withdrawn_at=None)
-            world.row("matching", "need", need_id=need_id, case_id="new", state="waiting")
+            world.row(
+                "matching", "need", need_id=need_id, case_id="new", state="waiting", excluded=[],
+                rests_until=LATER, kind="lodging", from_date="2026-03-04", nights=2, quantity=0, item_id="",
+            )  # fmt: skip
             world.event(CASES, "new", "NeedReported", case_id="new", need={**need, "need_id": need_id})
 
 

@@ -128,17 +128,35 @@ def _case(world: World) -> None:
         {"case_id": "case", "need_ids": ["bed", "goods"]},
     )
     world.row("intake", "case_file", case_id="case", closed_at=None)
+    world.row(
+        "matching", "household", case_id="case", adults=1, children=0, infants=0, area="", confidential=False
+    )
     world.event(CASES, "case", "CaseOpened", case_id="case")
     for need_id, need in (("bed", lodging), ("goods", blankets)):
         world.row("intake", "need", need_id=need_id, case_id="case", met_at=NOW, withdrawn_at=None)
-        world.row("matching", "need", need_id=need_id, case_id="case", state="closed")
+        known = {
+            "need_id": need_id,
+            "case_id": "case",
+            "state": "closed",
+            "excluded": [],
+            "rests_until": None,
+        }
+        kind = (
+            {"kind": "lodging", "from_date": "2026-03-03"}
+            if need["nights"]
+            else {"kind": "goods", "from_date": None}
+        )
+        world.row("matching", "need", **{**need, **known, **kind})
         reported = {**need, "need_id": need_id}
         world.event(CASES, "case", "NeedReported", case_id="case", need=reported)
 
 
 def _room(world: World) -> None:
     named = {"case_id": "case", "referral_id": "referral", "need_id": "bed"}
-    world.row("matching", "offer", offer_id="room", capacity=1)
+    world.row(
+        "matching", "offer", offer_id="room", capacity=1, kind="lodging", unit="room", area="here",
+        confidential=False,
+    )  # fmt: skip
     world.row(
         "matching", "referral", **named, offer_id="room", state="accepted", units=1, occupied=True,
         client_said_yes=True, provider_said_yes=True, expires_at=EARLIER,
