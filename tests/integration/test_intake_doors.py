@@ -28,7 +28,7 @@ from services.chassis.rpc_client import RpcClient
 from services.chassis.rpc_server import RpcServer, RpcSettings
 from services.intake.adapters.matching_client import SERVICE as MATCHING
 from services.intake.adapters.matching_client import MatchingClient
-from services.intake.application.ports import Held, NoPlace, SearchGoesOn
+from services.intake.application.ports import Held, NoPlace, Place, SearchGoesOn
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import CaseId, NeedId, ReferralId
 from services.intake.domain.needs import Need, NeedKind, Urgency
@@ -66,6 +66,12 @@ class Neighbour:
             raise errors.refused("referral-expired", "The hold has ended.")
         return matching.AnswerReferralResponse(state=self.state)
 
+    async def DescribeReferrals(
+        self, request: matching.DescribeReferralsRequest, call: Call
+    ) -> matching.DescribeReferralsResponse:
+        known = matching.ReferralView(referral_id=request.referral_ids[0], place="Hill House", contact="+1")
+        return matching.DescribeReferralsResponse(referrals=[known])
+
     def __getattr__(self, name: str) -> Any:
         if name[0].isupper():
             return None if name.startswith("_") else self._unused
@@ -80,7 +86,7 @@ async def neighbour(
     issuer: Issuer, folder: Path
 ) -> AsyncIterator[tuple[Neighbour, RpcServer, MatchingClient]]:
     said = Neighbour()
-    rules = {"FindTonight": allow("service"), "AnswerReferral": allow("service")}
+    rules = dict.fromkeys(("FindTonight", "AnswerReferral", "DescribeReferrals"), allow("service"))
     server = RpcServer(RpcSettings(), [Service(MATCHING, said, rules)], Identity(issuer.settings), Metrics())
     await server.start()
     token = folder / "intake.jwt"
@@ -124,6 +130,9 @@ async def test_matchings_answers_are_read(tmp_path: Path) -> None:
             is ReferralState.ACCEPTED
         )
         assert said.asked[-1][1].idempotency_key == "outreach:key"
+        known, unknown = ReferralId(uuid4()), ReferralId(uuid4())
+        places = await client.places(CaseId(uuid4()), [known, unknown], caller())
+        assert places == {known: Place("Hill House", "+1")}
         said.state = "late"
         with pytest.raises(errors.AidError) as late:
             await client.answer_referral(CaseId(uuid4()), referral_id, True, caller())
@@ -140,6 +149,7 @@ async def test_a_slow_or_lost_neighbour_means_that_the_search_goes_on(tmp_path: 
         said.slow.set()
         await server.drain()
         assert isinstance(await client.find_tonight(CaseId(uuid4()), need(), FACTS, caller()), SearchGoesOn)
+        assert await client.places(CaseId(uuid4()), [ReferralId(uuid4())], caller()) == {}
 
 
 @dataclass

@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from aid.common.v1 import common_pb2 as common
@@ -19,6 +21,8 @@ from services.chassis.database import Database
 from services.chassis.snapshots import reseed
 from services.chassis.topics import Topics
 from services.intake.adapters.wire import CASES
+from services.intake.application.ports import Place
+from services.intake.domain.ids import ReferralId
 from tests.support.intake import (
     OUTREACH,
     TOPICS,
@@ -108,6 +112,23 @@ async def test_a_referral_that_came_to_nothing_leaves_the_need_open(intake: Inta
     await intake.hear_together(proposed(opened, referral_id), ended)
     [need] = (await intake.case(opened.case_id, OUTREACH)).needs
     assert (need.state, need.referrals[0].state) == ("reported", word.lower())
+
+
+async def test_the_name_of_a_place_is_asked_for_when_the_case_is_shown(intake: Intake) -> None:
+    opened, named, unnamed = await opened_case(intake, lodging(3)), new_id(), new_id()
+    for referral_id in (named, unnamed):
+        event = proposed(opened, referral_id)
+        event.place = event.contact = ""
+        await intake.hear(event)
+    intake.matching.named[ReferralId(UUID(named))] = Place("Hill House", "+1-555-0102")
+    [need] = (await intake.case(opened.case_id, OUTREACH)).needs
+    assert {each.referral_id: (each.place, each.contact) for each in need.referrals} == {
+        named: ("Hill House", "+1-555-0102"),
+        unnamed: ("", ""),
+    }
+    views = intake.watch(opened.case_id, OUTREACH)
+    async with asyncio.timeout(20), aclosing(views):
+        assert "Hill House" in str((await anext(views)).case)
 
 
 async def test_goods_are_met_by_the_last_bag_in_whatever_order_the_two_topics_tell_of_them(

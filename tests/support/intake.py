@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.migrate import migrate
 from services.chassis.topics import Topics
 from services.intake.adapters.secrets import Secrets, secrets_of
-from services.intake.application.ports import Hub, SearchGoesOn, TonightAnswer
+from services.intake.application.ports import Hub, Place, SearchGoesOn, TonightAnswer
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import CaseId, ReferralId
 from services.intake.domain.needs import Need
@@ -73,10 +73,16 @@ class ToldMatching:
     state: ReferralState = ReferralState.ACCEPTED
     asked: list[tuple[CaseId, Need, Facts]] = field(default_factory=list)
     answered: list[tuple[CaseId, ReferralId, bool]] = field(default_factory=list)
+    named: dict[ReferralId, Place] = field(default_factory=dict)
 
     async def find_tonight(self, case_id: CaseId, need: Need, facts: Facts, call: Call) -> TonightAnswer:
         self.asked.append((case_id, need, facts))
         return self.tonight
+
+    async def places(
+        self, case_id: CaseId, referral_ids: Sequence[ReferralId], call: Call
+    ) -> Mapping[ReferralId, Place]:
+        return {each: self.named[each] for each in referral_ids if each in self.named}
 
     async def answer_referral(
         self, case_id: CaseId, referral_id: ReferralId, accepted: bool, call: Call

@@ -1,5 +1,6 @@
 """Asking matching: for a place tonight, and to pass on a household's answer."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, timedelta
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from services.chassis.call import Call
 from services.chassis.errors import AidError
 from services.chassis.rpc_client import RpcClient
 from services.intake.adapters.words import facts_message, need_message
-from services.intake.application.ports import Held, NoPlace, SearchGoesOn, TonightAnswer
+from services.intake.application.ports import Held, NoPlace, Place, SearchGoesOn, TonightAnswer
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import CaseId, NeedId, ReferralId
 from services.intake.domain.needs import Need
@@ -20,6 +21,7 @@ from services.intake.domain.outcomes import Referral, ReferralState, Unmatched, 
 SERVICE = "aid.matching.v1.MatchingService"
 LONGEST_SEARCH = timedelta(seconds=2)
 LONGEST_ANSWER = timedelta(seconds=5)
+LONGEST_LOOK = timedelta(seconds=1)
 ASK_AGAIN_SECONDS = 5
 
 _UNMATCHED = {common.UnmatchedReason.Value(f"UNMATCHED_REASON_{word.name}"): word for word in Unmatched}
@@ -53,6 +55,28 @@ class MatchingClient:
             _log.warning("search-goes-on", reason=error.reason, kind=error.kind)
             return SearchGoesOn(ASK_AGAIN_SECONDS)
         return _tonight(answer, need.need_id)
+
+    async def places(
+        self, case_id: CaseId, referral_ids: Sequence[ReferralId], call: Call
+    ) -> Mapping[ReferralId, Place]:
+        """A case is shown also while matching is away, without the names of places."""
+        request = matching.DescribeReferralsRequest(
+            case_id=str(case_id), referral_ids=[str(referral_id) for referral_id in referral_ids]
+        )
+        try:
+            answer = await self._client.call(
+                "DescribeReferrals",
+                request,
+                matching.DescribeReferralsResponse,
+                timeout=LONGEST_LOOK.total_seconds(),
+                call=call,
+            )
+        except AidError as error:
+            _log.warning("places-unknown", reason=error.reason, kind=error.kind)
+            return {}
+        return {
+            ReferralId(UUID(each.referral_id)): Place(each.place, each.contact) for each in answer.referrals
+        }
 
     async def answer_referral(
         self, case_id: CaseId, referral_id: ReferralId, accepted: bool, call: Call

@@ -1,6 +1,6 @@
 """What the use cases need from outside: stores of one transaction, and the neighbour that finds places."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
@@ -292,8 +292,22 @@ class Hub:
         return HubContact(phone=self.phone, meeting_point=self.meeting_point, arrival_code=code)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a worker of the household may be shown of a referral's place; for a confidential one it is the hub."""
+
+    name: str
+    contact: str
+
+
 class Matching(Protocol):
     """The neighbour that finds places. `call` is the one on whose behalf it is asked: it limits the wait."""
+
+    async def places(
+        self, case_id: CaseId, referral_ids: Sequence[ReferralId], call: Call
+    ) -> Mapping[ReferralId, Place]:
+        """Of those that it knows and can tell in time."""
+        ...
 
     async def find_tonight(self, case_id: CaseId, need: Need, facts: Facts, call: Call) -> TonightAnswer: ...
 

@@ -1,14 +1,18 @@
 """Show a case as one caller may see it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from services.intake.application.ports import IntakeWork
+from services.chassis.call import Call
+from services.intake.application.ports import IntakeWork, Matching, Place, Works
 from services.intake.domain.access import Sight, must_see, status_word
 from services.intake.domain.agencies import Asker
 from services.intake.domain.household import Person
-from services.intake.domain.ids import CaseId
-from services.intake.domain.outcomes import NeedOutcome
+from services.intake.domain.ids import CaseId, ReferralId
+from services.intake.domain.outcomes import NeedOutcome, Referral
+
+MOST_PLACES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,34 @@ class CaseView:
     confidential: bool
     persons: tuple[Person, ...] = field(default=(), repr=False)
     needs: tuple[NeedOutcome, ...] = ()
+
+
+async def show_case(
+    works: Works, matching: Matching, asker: Asker, case_id: CaseId, why: str, call: Call
+) -> CaseView:
+    """The view with the names of the places, which no topic carries: matching is asked, outside of any
+    transaction, and a place that it does not tell in time is shown without a name."""
+    async with works() as work:
+        view = await view_case(work, asker, case_id, why)
+    return await with_places(matching, view, call)
+
+
+async def with_places(matching: Matching, view: CaseView, call: Call) -> CaseView:
+    """The view with the places of its referrals."""
+    nameless = [each.referral_id for need in view.needs for each in need.referrals if not each.place]
+    if not nameless:
+        return view
+    places = await matching.places(view.case_id, nameless[:MOST_PLACES], call)
+    return replace(view, needs=tuple(_with_places(need, places) for need in view.needs))
+
+
+def _with_places(need: NeedOutcome, places: Mapping[ReferralId, Place]) -> NeedOutcome:
+    return replace(need, referrals=tuple(_with_place(each, places) for each in need.referrals))
+
+
+def _with_place(referral: Referral, places: Mapping[ReferralId, Place]) -> Referral:
+    place = places.get(referral.referral_id)
+    return referral if place is None else replace(referral, place=place.name, contact=place.contact)
 
 
 async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -> CaseView:

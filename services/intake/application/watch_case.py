@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from services.intake.application.ports import Works
-from services.intake.application.view_case import CaseView, view_case
+from services.chassis.call import Call
+from services.intake.application.ports import Matching, Works
+from services.intake.application.view_case import CaseView, view_case, with_places
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import CaseId
 from services.intake.domain.refusal import not_found
@@ -22,7 +23,7 @@ class Watchers(Protocol):
 
 
 async def watch_case(
-    works: Works, watchers: Watchers, asker: Asker, case_id: CaseId
+    works: Works, matching: Matching, watchers: Watchers, asker: Asker, case_id: CaseId, call: Call
 ) -> AsyncGenerator[CaseView, None]:
     """A view, and a further one whenever it is another than the last.
 
@@ -31,17 +32,18 @@ async def watch_case(
     opened, and the reading logged, only when the case has a new version.
     """
     shown: CaseView | None = None
-    version: int | None = None
+    revision: int | None = None
     with watchers.watch(case_id) as alarm:
         while True:
+            seen = revision
             async with works() as work:
-                current = await work.cases.revision(case_id)
-                if current is None:
+                revision = await work.cases.revision(case_id)
+                if revision is None:
                     raise not_found()
-                view = shown
-                if current != version:
-                    view = await view_case(work, asker, case_id, "WatchCase")
-            if view is not None and view != shown:
-                yield view
-            shown, version = view, current
+                view = None if revision == seen else await view_case(work, asker, case_id, "WatchCase")
+            if view is not None:
+                view = await with_places(matching, view, call)
+                if view != shown:
+                    yield view
+                shown = view
             await alarm.rings()

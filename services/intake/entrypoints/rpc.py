@@ -21,7 +21,7 @@ from services.intake.application.open_case import OpenCase, open_case
 from services.intake.application.ports import Hub, IntakeWork, Matching
 from services.intake.application.register import RegisterWorker, register_agency, register_worker
 from services.intake.application.report_need import ReportNeed, report_need
-from services.intake.application.view_case import CaseView, view_case
+from services.intake.application.view_case import show_case
 from services.intake.application.watch_case import Watchers, watch_case
 from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
 from services.intake.domain.agencies import Agency, Asker
@@ -173,11 +173,7 @@ class IntakeRpc:
 
     async def GetCase(self, request: intake.GetCaseRequest, call: Call) -> intake.GetCaseResponse:
         case_id = requests.case_id_in(request.case_id)
-
-        async def read(work: IntakeWork) -> CaseView:
-            return await view_case(work, _asker(call), case_id, "GetCase")
-
-        view = await self._works.run(read)
+        view = await show_case(self._works, self._matching, _asker(call), case_id, "GetCase", call)
         self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
         return intake.GetCaseResponse(case=case_message(view))
 
@@ -185,7 +181,7 @@ class IntakeRpc:
         self, request: intake.WatchCaseRequest, call: Call
     ) -> AsyncIterator[intake.WatchCaseResponse]:
         case_id = requests.case_id_in(request.case_id)
-        views = watch_case(self._works, self._watchers, _asker(call), case_id)
+        views = watch_case(self._works, self._matching, self._watchers, _asker(call), case_id, call)
         async with aclosing(views):
             async for view in views:
                 self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
