@@ -15,10 +15,11 @@ from services.matching.domain.calendar import Calendar
 _log = logs.logger("gauges")
 
 EVERY_S = 10.0
+# Without confidential places: one more place held there is one household that hides tonight.
 _COUNT = """
-SELECT (SELECT count(*) FROM hold) AS holds,
-       (SELECT count(*) FROM occupancy
-        WHERE NOT ended AND from_date <= $1 AND (until_date IS NULL OR until_date > $1)) AS occupied
+SELECT (SELECT count(*) FROM hold JOIN offer USING (offer_id) WHERE NOT confidential) AS holds,
+       (SELECT count(*) FROM occupancy JOIN offer USING (offer_id)
+        WHERE NOT confidential AND NOT ended AND from_date <= $1 AND (until_date IS NULL OR until_date > $1)) AS occupied
 """
 
 

@@ -12,11 +12,17 @@ from services.matching.application.views import Allocation
 from services.matching.domain.goods import Asked, Shelf
 from services.matching.domain.ids import AllocationId, CaseId, NeedId, WarehouseId
 
-_COLUMNS = "allocation_id, need_id, case_id, item_id, quantity, area, week, state"
+_COLUMNS = "allocation_id, need_id, case_id, item_id, quantity, area, week, state, untold"
 _PROPOSE = f"""
 INSERT INTO allocation ({_COLUMNS}, proposed_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::text[],
-                     $8::text[], $9::timestamptz[])
+                     $8::text[], $9::boolean[], $10::timestamptz[])
+"""
+# One that somebody else is busy with is told of on the round after this.
+_TELL_WITHDRAWN = """
+WITH due AS (SELECT allocation_id FROM allocation WHERE untold FOR UPDATE SKIP LOCKED)
+UPDATE allocation SET untold = false FROM due WHERE allocation.allocation_id = due.allocation_id
+RETURNING allocation.allocation_id
 """
 _COUNT = """
 INSERT INTO stock (warehouse_id, item_id, area, free, pack_size, told_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -53,7 +59,7 @@ class PostgresGoods:
         columns = [
             (
                 each.allocation_id, each.need_id, each.case_id, each.item_id, each.quantity, each.area,
-                each.week, each.state, now,
+                each.week, each.state, each.untold, now,
             )
             for each in allocations
         ]  # fmt: skip
@@ -61,10 +67,15 @@ class PostgresGoods:
 
     def save(self, allocation: Allocation) -> None:
         self._work.write(
-            "UPDATE allocation SET state = $2 WHERE allocation_id = $1",
+            "UPDATE allocation SET state = $2, untold = $3 WHERE allocation_id = $1",
             allocation.allocation_id,
             allocation.state,
+            allocation.untold,
         )
+
+    async def tell_withdrawn(self) -> Sequence[AllocationId]:
+        found = await self._work.connection.fetch(_TELL_WITHDRAWN)
+        return [AllocationId(row["allocation_id"]) for row in found]
 
     def forget(self, case_id: CaseId) -> None:
         self._work.write("UPDATE allocation SET need_id = NULL, case_id = NULL WHERE case_id = $1", case_id)
@@ -113,4 +124,5 @@ def _allocation(row: Record) -> Allocation:
         area=row["area"],
         week=row["week"],
         state=row["state"],
+        untold=row["untold"],
     )

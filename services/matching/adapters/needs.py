@@ -71,7 +71,7 @@ UPDATE need SET state = 'referred', reason = NULL, would_change = NULL, rests_un
 WHERE need_id = ANY($1)
 """
 _WANTED_GOODS = """
-SELECT n.need_id, n.case_id, n.item_id, n.tier, n.waiting_since, n.reason, h.area,
+SELECT n.need_id, n.case_id, n.item_id, n.tier, n.waiting_since, n.reason, h.area, h.confidential,
        n.quantity - a.covered AS missing
 FROM need AS n JOIN household AS h USING (case_id)
 CROSS JOIN LATERAL (
@@ -174,6 +174,7 @@ class PostgresNeeds:
                 area=row["area"],
                 priority=Priority(Tier(row["tier"]), row["waiting_since"], NeedId(row["need_id"])),
                 told_short=row["reason"] is not None,
+                hidden=row["confidential"],
             )
             for row in await self._work.connection.fetch(_WANTED_GOODS)
         ]

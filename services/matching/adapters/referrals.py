@@ -10,7 +10,7 @@ from services.matching.adapters import rows
 from services.matching.adapters.offers import SEEN
 from services.matching.application.terms import Shown
 from services.matching.application.views import Viewer
-from services.matching.domain.ids import NeedId, ReferralId
+from services.matching.domain.ids import CaseId, NeedId, ReferralId
 from services.matching.domain.offers import Offer
 from services.matching.domain.referrals import Referral
 
@@ -34,6 +34,11 @@ _LIVE = f"""
 SELECT {rows.REFERRAL_COLUMNS}, {rows.OFFER_COLUMNS}
 FROM referral AS r JOIN offer AS o USING (offer_id)
 WHERE r.need_id = ANY($1) AND r.state IN ('proposed', 'accepted')
+"""
+_OF_CASE = f"""
+SELECT {rows.REFERRAL_COLUMNS}, {rows.OFFER_COLUMNS}
+FROM referral AS r JOIN offer AS o USING (offer_id)
+WHERE r.case_id = $1 AND r.referral_id = ANY($2)
 """
 _SHOWN = f"""
 SELECT {rows.REFERRAL_COLUMNS}, o.name, o.contact
@@ -87,6 +92,12 @@ class PostgresReferrals:
             )
         else:
             self._work.write("DELETE FROM hold WHERE referral_id = $1", referral.referral_id)
+
+    async def of_case(
+        self, case_id: CaseId, referral_ids: Collection[ReferralId]
+    ) -> Sequence[tuple[Referral, Offer]]:
+        found = await self._work.connection.fetch(_OF_CASE, case_id, list(referral_ids))
+        return [(rows.referral(row), rows.offer(row)) for row in found]
 
     async def shown(self, viewer: Viewer, state: str) -> Sequence[Shown]:
         found = await self._work.connection.fetch(_SHOWN, viewer.agency, viewer.hub, state)

@@ -39,7 +39,8 @@ OFFER_COLUMNS = """
 # The columns that `referral` reads, of `referral AS r`.
 REFERRAL_COLUMNS = """
     r.referral_id, r.case_id, r.need_id, r.offer_id, r.state, r.from_date, r.nights, r.units, r.head_count,
-    r.place_handle, r.arrival_code, r.expires_at, r.client_said_yes, r.provider_said_yes, r.occupied
+    r.place_handle, r.arrival_code, r.expires_at, r.client_said_yes, r.provider_said_yes, r.occupied,
+    (SELECT place.confidential FROM offer AS place WHERE place.offer_id = r.offer_id) AS hidden
 """
 
 
@@ -127,6 +128,7 @@ def referral(row: Record) -> Referral:
         client_said_yes=row["client_said_yes"],
         provider_said_yes=row["provider_said_yes"],
         occupied=row["occupied"],
+        hidden=row["hidden"],
     )
 
 

@@ -13,15 +13,15 @@ from services.chassis.database import Connection
 from services.chassis.envelope import Announcement
 from services.matching.adapters import rows
 from services.matching.adapters.wire import ALLOCATIONS, REFERRALS, SHORTFALLS, Wire, proposal, unmatched
-from services.matching.application.terms import Terms, as_told
+from services.matching.application.terms import Terms
 from services.matching.domain import events
 from services.matching.domain.ids import CaseId, NeedId
 
 # Whatever has state has spoken, so the streams are the keys.
 _KEYS = "SELECT key FROM stream WHERE topic = $1 ORDER BY key"
 _REFERRALS = f"""
-SELECT {rows.REFERRAL_COLUMNS}, {rows.OFFER_COLUMNS}
-FROM referral AS r JOIN offer AS o USING (offer_id)
+SELECT {rows.REFERRAL_COLUMNS}
+FROM referral AS r
 WHERE r.case_id = $1 ORDER BY r.proposed_at, r.referral_id
 """
 _ALLOCATIONS = """
@@ -84,8 +84,7 @@ class ReferralSnapshots(Snapshots):
         states = []
         for row in await connection.fetch(_REFERRALS, case_id):
             referral = rows.referral(row)
-            shown = as_told(self._terms, referral, rows.offer(row))
-            proposed = proposal(events.ReferralProposed(referral, shown.place, shown.contact))
+            proposed = proposal(events.ReferralProposed(referral, self._terms.hub_contact))
             states.append(
                 said.ReferralState(proposal=proposed, state=referral.state, occupied=referral.occupied)
             )
@@ -97,7 +96,9 @@ class AllocationSnapshots(Snapshots):
 
     async def _state(self, connection: Connection, key: str) -> Message | None:
         row = await connection.fetchrow(
-            "SELECT item_id, quantity, area, week, state FROM allocation WHERE allocation_id = $1", UUID(key)
+            "SELECT item_id, quantity, area, week, state = 'withdrawn' AND NOT untold AS withdrawn"
+            " FROM allocation WHERE allocation_id = $1",
+            UUID(key),
         )
         if row is None:
             return None
@@ -108,7 +109,8 @@ class AllocationSnapshots(Snapshots):
             area=row["area"],
             week=row["week"],
         )
-        return said.AllocationSnapshot(proposal=asked, withdrawn=row["state"] == "withdrawn")
+        # What is taken back shows on the next round, like everything that shows at one moment.
+        return said.AllocationSnapshot(proposal=asked, withdrawn=row["withdrawn"])
 
 
 class ShortfallSnapshots(Snapshots):

@@ -16,7 +16,6 @@ from services.matching.application.ports import Cause
 from services.matching.domain import events
 from services.matching.domain.events import Event
 from services.matching.domain.ids import CaseId
-from services.matching.domain.needs import Reason, WouldChange
 
 REFERRALS = "aid.matching.referrals.v1"
 ALLOCATIONS = "aid.matching.allocations.v1"
@@ -44,19 +43,6 @@ class Wire:
             recorded_at=now,
             cause=cause,
         )
-
-
-_REASONS = {
-    Reason.NO_ELIGIBLE_PLACE: common.UNMATCHED_REASON_NO_ELIGIBLE_PLACE,
-    Reason.ALL_FULL: common.UNMATCHED_REASON_ALL_FULL,
-    Reason.NO_STOCK: common.UNMATCHED_REASON_NO_STOCK,
-}
-_WOULD_CHANGE = {
-    None: common.WOULD_CHANGE_UNSPECIFIED,
-    WouldChange.AREA: common.WOULD_CHANGE_AREA,
-    WouldChange.FEWER_NIGHTS: common.WOULD_CHANGE_FEWER_NIGHTS,
-    WouldChange.PETS: common.WOULD_CHANGE_PETS,
-}
 
 
 def case_of(event: Event) -> CaseId | None:
@@ -175,7 +161,6 @@ def proposal(event: events.ReferralProposed) -> said.ReferralProposed:
         referral_id=str(referral.referral_id),
         need_id=str(referral.need_id),
         place_handle=str(referral.place_handle),
-        place=event.place,
         contact=event.contact,
         from_date=referral.from_date.isoformat(),
         nights=referral.nights,
@@ -184,11 +169,13 @@ def proposal(event: events.ReferralProposed) -> said.ReferralProposed:
 
 
 def unmatched(event: events.NeedUnmatched) -> said.NeedUnmatched:
+    change = event.unmatched.would_change
     return said.NeedUnmatched(
         case_id=str(event.case_id),
         need_id=str(event.need_id),
-        reason=_REASONS[event.unmatched.reason],
-        would_change=_WOULD_CHANGE[event.unmatched.would_change],
+        # The contract has the domain's words, by name.
+        reason=common.UnmatchedReason.Value(f"UNMATCHED_REASON_{event.unmatched.reason.name}"),
+        would_change=common.WouldChange.Value(f"WOULD_CHANGE_{change.name if change else 'UNSPECIFIED'}"),
     )
 
 

@@ -54,11 +54,11 @@ class PostgresWork(MatchingWork):
     def concern(self, case_id: CaseId) -> None:
         self._causes[case_id] = self.cause
 
-    def say(self, event: Event) -> None:
+    def say(self, event: Event, *, hidden: bool = False) -> None:
         case_id = case_of(event)
         cause = None if case_id is None else self._causes.get(case_id)
         self.announce(self._wire.announcement(event, self.now, cause))
-        for count in counted(self._metrics, event):
+        for count in () if hidden else counted(self._metrics, event):
             self.after_commit(count)
 
     async def _commit(self) -> None:
@@ -73,8 +73,10 @@ class PostgresWork(MatchingWork):
 
 
 def counted(metrics: Metrics, event: Event) -> list[Callable[[], object]]:
-    """What to count when the event is committed."""
-    referrals, allocations = metrics.referrals_total, metrics.allocations_total
+    """What to count when the event is committed. Of allocations only what is known of their households: an
+    internal event names none, so what became of them is counted by logistics, which knows none either.
+    """
+    referrals = metrics.referrals_total
     match event:
         case events.ReferralProposed():
             return [referrals.labels("proposed").inc, metrics.holds_made_total.inc]
@@ -90,11 +92,7 @@ def counted(metrics: Metrics, event: Event) -> list[Callable[[], object]]:
             return [referrals.labels("withdrawn").inc]
         case events.NeedUnmatched():
             return [metrics.needs_unmatched_total.labels(event.unmatched.reason).inc]
-        case events.AllocationProposed():
-            return [allocations.labels("proposed").inc]
-        case events.AllocationWithdrawn():
-            return [allocations.labels("withdrawn").inc]
-        case events.NeedDeallocated():
-            return [allocations.labels("refused").inc]
+        case events.NeedAllocated():
+            return [metrics.allocations_total.labels("proposed").inc]
         case _:
             return []

@@ -62,13 +62,13 @@ async def _answer(work: MatchingWork, referral: Referral, side: Side, yes: bool)
             until = work.terms.calendar.arrive_until(said.from_date, work.now)
             work.referrals.save(replace(said, expires_at=until))
             await work.arm(ARRIVAL_ENDS, str(said.referral_id), until)
-            work.say(ReferralAccepted(*ids))
+            work.say(ReferralAccepted(*ids), hidden=said.hidden)
         case ReferralState.DECLINED | ReferralState.REJECTED:
             await work.places.lock()
             let_go(work, referral, said)
             work.needs.wait_again(referral.need_id, without=referral.offer_id)
             declined = said.state is ReferralState.DECLINED
-            work.say(ReferralDeclined(*ids) if declined else ReferralRejected(*ids))
+            work.say(ReferralDeclined(*ids) if declined else ReferralRejected(*ids), hidden=said.hidden)
             work.agenda.seeking.add(referral.need_id)
         case ReferralState.EXPIRED | ReferralState.WITHDRAWN:
             raise AssertionError("an answer neither expires nor withdraws")

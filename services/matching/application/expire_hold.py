@@ -29,7 +29,7 @@ async def _expire(work: MatchingWork, held: Referral) -> None:
     """
     work.concern(held.case_id)
     let_go(work, held, held.expired(work.now))
-    work.say(ReferralExpired(held.case_id, held.referral_id, held.need_id))
+    work.say(ReferralExpired(held.case_id, held.referral_id, held.need_id), hidden=held.hidden)
     if held.client_said_yes and not held.provider_said_yes:
         work.needs.wait_again(held.need_id, without=held.offer_id)
         work.agenda.seeking.add(held.need_id)

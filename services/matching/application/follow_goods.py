@@ -11,7 +11,7 @@ from services.matching.domain.ids import AllocationId
 
 
 async def allocation_reserved(work: MatchingWork, allocation_id: AllocationId) -> None:
-    """A withdrawal may have crossed the reservation; logistics hears of it in any case."""
+    """A withdrawal may have crossed the reservation; logistics hears of it in any case, on the next round."""
     allocation = await work.goods.get(allocation_id)
     if allocation is not None and allocation.state == "proposed":
         work.goods.save(replace(allocation, state="reserved"))
@@ -29,9 +29,10 @@ async def allocation_refused(work: MatchingWork, allocation_id: AllocationId, av
 
 
 async def handover_confirmed(work: MatchingWork, allocation_id: AllocationId) -> None:
+    """The bag is gone, also one that was to be taken back on the next round: there is nothing left to tell."""
     allocation = await work.goods.get(allocation_id)
-    if allocation is not None and allocation.state in ("proposed", "reserved"):
-        work.goods.save(replace(allocation, state="handed over"))
+    if allocation is not None and (allocation.state in ("proposed", "reserved") or allocation.untold):
+        work.goods.save(replace(allocation, state="handed over", untold=False))
 
 
 async def allocation_seen(

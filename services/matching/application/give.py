@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 
 from services.chassis.ids import code, random_id, uuid7
 from services.matching.application.ports import MatchingWork
-from services.matching.application.terms import as_told
 from services.matching.application.timers import HOLD_ENDS
 from services.matching.application.views import StandingNeed, Taken
 from services.matching.domain.events import NeedUnmatched, ReferralProposed
@@ -76,7 +75,8 @@ async def _apply(work: MatchingWork, found: Sequence[Found]) -> None:
                 proposed.append(await _propose(work, candidate, what))
             case Unmatched() if what != candidate.told:
                 work.needs.tell(candidate.need.need_id, what)
-                work.say(NeedUnmatched(candidate.need.case_id, candidate.need.need_id, what))
+                unmatched = NeedUnmatched(candidate.need.case_id, candidate.need.need_id, what)
+                work.say(unmatched, hidden=candidate.facts.confidential)
             case _:
                 pass
     if proposed:
@@ -116,8 +116,8 @@ async def _propose(work: MatchingWork, each: WaitingNeed, found: Placement) -> R
         place_handle=random_id(),
         arrival_code=each.arrival_code or code(),
         expires_at=work.terms.calendar.hold_until(each.need.urgency, work.now),
+        hidden=offer.confidential,
     )
     await work.arm(HOLD_ENDS, str(referral.referral_id), referral.expires_at)
-    shown = as_told(work.terms, referral, offer)
-    work.say(ReferralProposed(referral, shown.place, shown.contact))
+    work.say(ReferralProposed(referral, work.terms.hub_contact), hidden=referral.hidden)
     return referral

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from secrets import SystemRandom
 
 from services.chassis.ids import random_id
@@ -10,13 +10,14 @@ from services.matching.application.ports import MatchingWork
 from services.matching.application.views import Allocation
 from services.matching.domain.events import (
     AllocationProposed,
+    AllocationWithdrawn,
     NeedAllocated,
     NeedUnmatched,
     ShortfallChanged,
 )
 from services.matching.domain.goods import Share, WantedGoods, divide, shortfalls
 from services.matching.domain.household import iso_week
-from services.matching.domain.ids import AllocationId
+from services.matching.domain.ids import AllocationId, CaseId
 from services.matching.domain.needs import Reason, Unmatched
 
 
@@ -24,12 +25,13 @@ async def goods_round(work: MatchingWork) -> None:
     """All that waits is looked at together, on a fixed tick: who watches learns of no single need."""
     wanted = await work.needs.wanted_goods()
     done = divide(wanted, await work.goods.shelves(), await work.goods.asked())
-    _propose(work, done.shares)
+    hidden = {each.case_id for each in wanted if each.hidden}
+    _tell_logistics(work, _propose(work, done.shares, hidden), await work.goods.tell_withdrawn())
     _tell_short(work, wanted, done.short)
     await _tell_region(work, done.short)
 
 
-def _propose(work: MatchingWork, shares: Sequence[Share]) -> None:
+def _propose(work: MatchingWork, shares: Sequence[Share], hidden: Collection[CaseId]) -> list[Allocation]:
     week = iso_week(work.today)
     allocations = [
         Allocation(
@@ -44,13 +46,27 @@ def _propose(work: MatchingWork, shares: Sequence[Share]) -> None:
         )
         for share in shares
     ]
-    # What is announced next to each other must not tell who belongs together.
-    SystemRandom().shuffle(allocations)
     work.goods.propose(allocations, work.now)
-    for each in allocations:
-        work.say(AllocationProposed(each.allocation_id, each.item_id, each.quantity, each.area, each.week))
-        if each.case_id is not None and each.need_id is not None:
-            work.say(NeedAllocated(each.case_id, each.need_id, each.allocation_id, each.quantity))
+    for share, made in zip(shares, allocations, strict=True):
+        allocated = NeedAllocated(share.case_id, share.need_id, made.allocation_id, made.quantity)
+        work.say(allocated, hidden=share.case_id in hidden)
+    return allocations
+
+
+def _tell_logistics(
+    work: MatchingWork, proposed: Sequence[Allocation], withdrawn: Sequence[AllocationId]
+) -> None:
+    """What is announced next to each other must not tell who belongs together."""
+    told = [
+        *(
+            AllocationProposed(each.allocation_id, each.item_id, each.quantity, each.area, each.week)
+            for each in proposed
+        ),
+        *map(AllocationWithdrawn, withdrawn),
+    ]
+    SystemRandom().shuffle(told)
+    for event in told:
+        work.say(event)
 
 
 def _tell_short(
@@ -62,7 +78,7 @@ def _tell_short(
     for each in wanted:
         if each.need_id in still_short and not each.told_short:
             work.needs.tell(each.need_id, told)
-            work.say(NeedUnmatched(each.case_id, each.need_id, told))
+            work.say(NeedUnmatched(each.case_id, each.need_id, told), hidden=each.hidden)
         elif each.need_id not in still_short and each.told_short:
             work.needs.tell(each.need_id, None)
 

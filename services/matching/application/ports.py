@@ -161,6 +161,11 @@ class Referrals(Protocol):
 
     async def shown(self, viewer: Viewer, state: str) -> Sequence[Shown]: ...
 
+    async def of_case(
+        self, case_id: CaseId, referral_ids: Collection[ReferralId]
+    ) -> Sequence[tuple[Referral, Offer]]:
+        """Those of them that are the case's."""
+
 
 class Occupancies(Protocol):
     async def get(self, occupancy_id: OccupancyId) -> Occupancy | None: ...
@@ -184,6 +189,9 @@ class Goods(Protocol):
     def propose(self, allocations: Sequence[Allocation], now: datetime) -> None: ...
 
     def save(self, allocation: Allocation) -> None: ...
+
+    async def tell_withdrawn(self) -> Sequence[AllocationId]:
+        """Those that logistics has yet to be told of; from now on it has been."""
 
     def forget(self, case_id: CaseId) -> None: ...
 
@@ -258,6 +266,8 @@ class MatchingWork(Work):
         else:
             self.agenda.needs.add(need_id)
 
-    def say(self, event: Event) -> None:
-        """Announce what has become true."""
+    def say(self, event: Event, *, hidden: bool = False) -> None:
+        """Announce what has become true. `hidden`: it is about a household or a place in hiding, so no figure
+        that anybody may read counts it.
+        """
         raise NotImplementedError

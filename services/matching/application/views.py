@@ -85,7 +85,10 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Goods set aside. Without need and case once the case is closed."""
+    """Goods set aside. Without need and case once the case is closed.
+
+    `untold`: withdrawn, and logistics has yet to be told.
+    """
 
     allocation_id: AllocationId
     need_id: NeedId | None
@@ -95,3 +98,4 @@ class Allocation:
     area: str
     week: str
     state: str
+    untold: bool = False

@@ -8,7 +8,7 @@ from dataclasses import replace
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import leave, let_go
 from services.matching.application.views import StandingNeed
-from services.matching.domain.events import AllocationWithdrawn, NeedDeallocated, ReferralWithdrawn
+from services.matching.domain.events import NeedDeallocated, ReferralWithdrawn
 from services.matching.domain.ids import CaseId
 from services.matching.domain.needs import Kind, NeedState
 from services.matching.domain.offers import Offer, Request, failed_rules
@@ -16,13 +16,16 @@ from services.matching.domain.referrals import Referral, ReferralState
 
 
 async def withdraw_goods(work: MatchingWork, touched: Sequence[StandingNeed]) -> None:
-    """Allocations of needs that went away. What was handed over stays handed over."""
+    """Allocations of needs that went away. What was handed over stays handed over.
+
+    Intake is told at once. Logistics is told on the next round, among all that goes there then: what is taken
+    back at one moment would belong together.
+    """
     goods = [each.need for each in touched if each.need.kind is Kind.GOODS and each.state is NeedState.CLOSED]
     if not goods:
         return
     for allocation in await work.goods.live_of({need.need_id for need in goods}):
-        work.goods.save(replace(allocation, state="withdrawn"))
-        work.say(AllocationWithdrawn(allocation.allocation_id))
+        work.goods.save(replace(allocation, state="withdrawn", untold=True))
         if allocation.case_id is not None and allocation.need_id is not None:
             work.say(NeedDeallocated(allocation.case_id, allocation.need_id, allocation.allocation_id))
 
@@ -38,7 +41,8 @@ async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -
         if referral.occupied or not (gone or _no_longer_fits(each, referral, offer)):
             continue
         let_go(work, referral, referral.withdrawn())
-        work.say(ReferralWithdrawn(referral.case_id, referral.referral_id, referral.need_id))
+        gone_too = ReferralWithdrawn(referral.case_id, referral.referral_id, referral.need_id)
+        work.say(gone_too, hidden=referral.hidden)
         if not gone:
             work.needs.wait_again(referral.need_id)
             waiting_again.append(

@@ -12,10 +12,9 @@ from services.matching.domain.referrals import Referral
 
 @dataclass(frozen=True, slots=True)
 class ReferralProposed:
-    """A place is held for a household. A confidential one has no name (`place`), its `contact` is the hub."""
+    """A place is held for a household. Which one is asked for, not announced: `contact` is always the hub."""
 
     referral: Referral
-    place: str
     contact: str
 
 

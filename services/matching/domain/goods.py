@@ -12,7 +12,7 @@ from services.matching.domain.needs import Priority
 
 @dataclass(frozen=True, slots=True)
 class WantedGoods:
-    """A goods need with the pieces that nothing set aside covers yet."""
+    """A goods need with the pieces that nothing set aside covers yet. `hidden`: of a household in hiding."""
 
     need_id: NeedId
     case_id: CaseId
@@ -21,6 +21,7 @@ class WantedGoods:
     area: str
     priority: Priority
     told_short: bool = False
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 
@@ -24,6 +24,10 @@ class Facts:
     confidential: bool = False
     area: str = ""
     revision: int = 1
+
+    def that_rules_see(self) -> Facts:
+        """Without what no rule of a place looks at, so that households who ask the same are seen to."""
+        return replace(self, unsheltered=False, revision=0)
 
     def expects_newborn_by(self, day: date) -> bool:
         """Whether space for the newborn is needed on that day."""

@@ -10,7 +10,7 @@ from services.matching.domain.household import Facts
 from services.matching.domain.ids import NeedId, OfferId
 from services.matching.domain.needs import Need, Reason, Unmatched, WaitingNeed, WouldChange
 from services.matching.domain.offers import Request
-from services.matching.domain.places import Book, Place
+from services.matching.domain.places import Book, Place, Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ Found = tuple[WaitingNeed, Placement | Unmatched | None]
 def request_of(need: Need, facts: Facts, today: date) -> Request:
     """What the need asks for now: a first night that has passed reads as tonight."""
     from_date = max(need.from_date or today, today)
-    return Request(kind=need.kind, from_date=from_date, nights=need.nights, facts=facts)
+    return Request(kind=need.kind, from_date=from_date, nights=need.nights, facts=facts.that_rules_see())
 
 
 def match(
@@ -48,10 +48,9 @@ def match(
     for each in sorted(waiting, key=lambda each: each.priority):
         request = request_of(each.need, each.facts, today)
         anew = each.need.need_id in touched
-        if place := _scarcest(book, request, each.excluded, None if anew else freed):
-            units = request.units_of(place.offer.unit)
-            place.take(request, units)
-            yield each, Placement(each.need.need_id, place, request, units)
+        if room := _scarcest(book, request, each.excluded, None if anew else freed):
+            room.place.take(request, room.units)
+            yield each, Placement(each.need.need_id, room.place, request, room.units)
         elif anew:
             yield each, why_none(book, request, each.excluded)
         else:
@@ -60,41 +59,32 @@ def match(
 
 def why_none(book: Book, request: Request, excluded: frozenset[OfferId]) -> Unmatched:
     """The honest reason why there is no place, and the one fact that would have led to one."""
-    reason = Reason.ALL_FULL if _open_to(book, request, excluded, None) else Reason.NO_ELIGIBLE_PLACE
+    would_take = any(room.place.offer.offer_id not in excluded for room in book.rooms(request))
+    reason = Reason.ALL_FULL if would_take else Reason.NO_ELIGIBLE_PLACE
     return Unmatched(reason, next(_would_change(book, request, excluded), None))
 
 
 def _would_change(book: Book, request: Request, excluded: frozenset[OfferId]) -> Iterator[WouldChange]:
-    if request.facts.area and _scarcest(book, request.anywhere(), excluded, None):
+    def free(other: Request) -> bool:
+        return any(True for _ in book.free_rooms(other, excluded))
+
+    if request.facts.area and free(request.anywhere()):
         yield WouldChange.AREA
-    if request.nights > 1 and _scarcest(book, replace(request, nights=1), excluded, None):
+    if request.nights > 1 and free(replace(request, nights=1)):
         yield WouldChange.FEWER_NIGHTS
-    if request.facts.pets and _scarcest(book, request.without_pets(), excluded, None):
+    if request.facts.pets and free(request.without_pets()):
         yield WouldChange.PETS
-
-
-def _open_to(
-    book: Book, request: Request, excluded: frozenset[OfferId], among: Container[OfferId] | None
-) -> list[Place]:
-    return [
-        place
-        for place in book.eligible(request)
-        if place.offer.offer_id not in excluded and (among is None or place.offer.offer_id in among)
-    ]
 
 
 def _scarcest(
     book: Book, request: Request, excluded: frozenset[OfferId], among: Container[OfferId] | None
-) -> Place | None:
+) -> Room | None:
     """The place with the fewest free units, so that common ones stay for those who can use nothing else;
     among equals the best fit, so that a small household does not take a large family's flat.
     """
-    best, best_rank = None, (0, 0, "")
-    for place in _open_to(book, request, excluded, among):
-        free = place.free(request)
-        if free < request.units_of(place.offer.unit):
-            continue
-        rank = (free, place.offer.rules.max_persons or 1_000, str(place.offer.offer_id))
-        if best is None or rank < best_rank:
-            best, best_rank = place, rank
-    return best
+
+    def rank(room: Room) -> tuple[int, int, str]:
+        offer = room.place.offer
+        return room.place.free(request), offer.rules.max_persons or 1_000, str(offer.offer_id)
+
+    return min(book.free_rooms(request, excluded, among), key=rank, default=None)

@@ -39,6 +39,7 @@ class Referral:
     household has not arrived (`occupied`); it is accepted exactly when both sides said yes.
 
     `place_handle` is random and new for each referral; `arrival_code` says who arrives without a name.
+    `hidden`: the place is a confidential one, so what becomes of the referral is not even counted.
     """
 
     referral_id: ReferralId
@@ -56,6 +57,7 @@ class Referral:
     client_said_yes: bool = False
     provider_said_yes: bool = False
     occupied: bool = False
+    hidden: bool = False
 
     @property
     def holding(self) -> bool:

@@ -17,6 +17,7 @@ from services.chassis.work import WorkFactory
 from services.matching.application.answer_referral import answer_as_client, answer_as_provider
 from services.matching.application.check_in import check_in
 from services.matching.application.check_out import check_out
+from services.matching.application.describe_referrals import describe_referrals
 from services.matching.application.find_tonight import find_tonight
 from services.matching.application.import_capacity import import_occupancies, import_offers
 from services.matching.application.keep_offers import put_offer, set_capacity
@@ -95,6 +96,15 @@ class MatchingRpc:
             return pb.AnswerReferralResponse(state=state)
 
         return await self._once(request, call, act, pb.AnswerReferralResponse)
+
+    async def DescribeReferrals(
+        self, request: pb.DescribeReferralsRequest, call: Call
+    ) -> pb.DescribeReferralsResponse:
+        case_id = CaseId(words.uuid(request.case_id, "case-id"))
+        referral_ids = [ReferralId(words.uuid(each, "referral-id")) for each in request.referral_ids]
+        async with self.works() as work:
+            shown = await describe_referrals(work, case_id, referral_ids)
+        return pb.DescribeReferralsResponse(referrals=map(speech.referral_message, shown))
 
     async def AnswerAsProvider(
         self, request: pb.AnswerAsProviderRequest, call: Call

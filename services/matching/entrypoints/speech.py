@@ -13,23 +13,12 @@ from services.matching.application.import_capacity import Outcome, TakenPlace
 from services.matching.application.terms import Shown
 from services.matching.application.views import DeskEntry, Listed
 from services.matching.domain.ids import CaseId, OfferId
-from services.matching.domain.needs import Reason, Unmatched, WouldChange
+from services.matching.domain.needs import Unmatched
 from services.matching.domain.offers import Offer, Rules
 from services.matching.domain.referrals import ReferralState
 from services.matching.domain.refusal import invalid
 from services.matching.entrypoints.words import KINDS, OUR_KINDS, OUR_UNITS, UNITS, day, uuid
 
-_REASONS = {
-    Reason.NO_ELIGIBLE_PLACE: common.UNMATCHED_REASON_NO_ELIGIBLE_PLACE,
-    Reason.ALL_FULL: common.UNMATCHED_REASON_ALL_FULL,
-    Reason.NO_STOCK: common.UNMATCHED_REASON_NO_STOCK,
-}
-_WOULD_CHANGE = {
-    None: common.WOULD_CHANGE_UNSPECIFIED,
-    WouldChange.AREA: common.WOULD_CHANGE_AREA,
-    WouldChange.FEWER_NIGHTS: common.WOULD_CHANGE_FEWER_NIGHTS,
-    WouldChange.PETS: common.WOULD_CHANGE_PETS,
-}
 _NOBODY = OfferId(uuid("00000000-0000-0000-0000-000000000000", "offer-id"))
 
 
@@ -145,7 +134,12 @@ def desk_message(entry: DeskEntry) -> pb.HubDeskEntry:
 
 
 def unmatched(found: Unmatched) -> pb.Unmatched:
-    return pb.Unmatched(reason=_REASONS[found.reason], would_change=_WOULD_CHANGE[found.would_change])
+    change = found.would_change
+    return pb.Unmatched(
+        # The contract has the domain's words, by name.
+        reason=common.UnmatchedReason.Value(f"UNMATCHED_REASON_{found.reason.name}"),
+        would_change=common.WouldChange.Value(f"WOULD_CHANGE_{change.name if change else 'UNSPECIFIED'}"),
+    )
 
 
 def timestamp(moment: datetime) -> Timestamp:
