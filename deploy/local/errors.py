@@ -16,6 +16,21 @@ class MissingProgramError(StackError):
     """A program that the stack can do without is not to be had on this machine."""
 
 
+class CannotFetchError(StackError):
+    """A download failed: of what, why, and what a person can do about it."""
+
+    def __init__(self, what: str, why: str) -> None:
+        distrusted = "CERTIFICATE_VERIFY_FAILED" in why
+        remedy = (
+            "The certificate is not trusted. Where a proxy of your organisation signs for others, name the file"
+            " with its authorities in REQUESTS_CA_BUNDLE and SSL_CERT_FILE."
+            if distrusted
+            else "See to the network, or name the proxy in HTTPS_PROXY."
+        )
+        again = "Then run `make setup` again; what was fetched before is kept."
+        super().__init__(f"{what} cannot be fetched: {why}\n{remedy} {again}")
+
+
 class CannotStartError(StackError):
     """One part did not come up: which, why, the last words of its log, and where the log is."""
 

@@ -96,7 +96,8 @@ def find(say: Callable[[str], None]) -> Path:
         return _unpacked(say)
     except (OSError, subprocess.SubprocessError) as error:
         message = (
-            f"no Prometheus on PATH and its Debian package cannot be had ({error}); metrics are not kept"
+            f"no Prometheus on PATH and its Debian package cannot be had ({_reason(error)}); metrics are not"
+            " kept until one of the two is there"
         )
         if os.environ.get("CI") == "true":
             raise StackError(message) from error
@@ -135,6 +136,16 @@ def _download(scratch: Path) -> Path:
 
 def _run(command: list[str], folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=FETCH_SECONDS)
+
+
+def _reason(error: Exception) -> str:
+    """The program's own last words where it left some; without them only its exit code would be told."""
+    words = (
+        error.stderr.decode(errors="replace").split("\n")
+        if isinstance(error, subprocess.CalledProcessError)
+        else []
+    )
+    return next((line for line in reversed(words) if line.strip()), str(error))
 
 
 def _sha256(file: Path) -> str:

@@ -1,7 +1,8 @@
-"""Show every address of a running stack, and how its processes are."""
+"""Show every address of a running stack, and how its processes are and what memory they hold."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import psutil
@@ -18,11 +19,16 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A part's process. `pid` is None while it is down."""
+    """A part's process tree. `pid`: of its first process, None while it is down; sizes in bytes.
+
+    `rss` counts what its processes share once for each, `pss` once for all who share it.
+    """
 
     part: str
     pid: int | None
-    resident_mib: float
+    count: int = 0
+    rss: int = 0
+    pss: int = 0
 
 
 def processes(state: State, record: Record) -> list[Process]:
@@ -43,18 +49,18 @@ def _pid(state: State, part: str) -> int | None:
 
 def _process(part: str, pid: int | None, tree: bool = True) -> Process:
     if pid is None:
-        return Process(part, None, 0.0)
+        return Process(part, None)
     try:
         top = psutil.Process(pid)
         family = [top, *top.children(recursive=True)] if tree else [top]
-        return Process(part, pid, sum(_private_bytes(process) for process in family) / MIB)
     except psutil.NoSuchProcess:
-        return Process(part, None, 0.0)
-
-
-def _private_bytes(process: psutil.Process) -> int:
-    """Proportional set size: what processes of a tree share is counted once."""
-    return int(process.memory_full_info().pss)
+        return Process(part, None)
+    sizes = []
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):  # workers come and go
+            sizes.append(process.memory_full_info())
+    rss, pss = sum(size.rss for size in sizes), sum(size.pss for size in sizes)
+    return Process(part, pid, len(sizes), rss, pss)
 
 
 def show(state: State, record: Record, console: Console) -> None:
@@ -64,11 +70,35 @@ def show(state: State, record: Record, console: Console) -> None:
     for process in processes(state, record):
         condition = "down" if process.pid is None else str(process.pid)
         address = _address(process.part, record, state)
-        lines.append(f"{process.part:<20} {condition:>8} {process.resident_mib:>5.0f} MiB  {address}")
+        lines.append(f"{process.part:<20} {condition:>8} {_mib(process.pss):>9}  {address}")
     lines.append(f"clock   {clock.now(state):%Y-%m-%d %H:%M:%SZ} ({kind})")
     lines.append(f"logs    {state.log}")
     lines.append(f"tokens  python -m deploy.local token {'|'.join(Users.read().users)}")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def show_memory(state: State, record: Record, console: Console) -> None:
+    """Every part with its size, and the sum."""
+    found = processes(state, record)
+    total = Process(
+        part="all",
+        pid=None,
+        count=sum(each.count for each in found),
+        rss=sum(each.rss for each in found),
+        pss=sum(each.pss for each in found),
+    )
+    lines = [f"{'PART':<20} {'PROCESS':>8} {'TREE':>5} {'RSS':>9} {'PSS':>9}"]
+    for each in (*found, total):
+        pid = each.pid or ""
+        lines.append(f"{each.part:<20} {pid:>8} {each.count:>5} {_mib(each.rss):>9} {_mib(each.pss):>9}")
+    lines += [
+        "TREE: processes of the part; PSS: memory they share, with each other or with other parts, counted once"
+    ]
+    console.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:.0f} MiB"
 
 
 def _address(part: str, record: Record, state: State) -> str:

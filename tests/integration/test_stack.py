@@ -400,9 +400,12 @@ async def test_advance_waits_for_what_is_due_and_names_what_is_stuck(folder: Pat
         await connection.execute("DELETE FROM timer")
         await asyncio.wait_for(waiting, 10)
 
-        topic = declared_topics()[0].name
+        topic = next(each.name for each in declared_topics() if "intake" in each.consumers)
         async with AIOKafkaProducer(bootstrap_servers=stack.bootstrap) as producer:
-            sent = await producer.send_and_wait(topic, b"x", partition=1)
+            for _ in range(2):
+                sent = await producer.send_and_wait(topic, b"x", partition=1)
+        with pytest.raises(StackError, match=f"intake: 2 of {topic}-1 unread"):
+            await clock.advance(stack.state, timedelta(), patience=0.3)
         position = ("intake", topic, 1, sent.offset)
         await connection.execute("INSERT INTO consumer_position VALUES ($1, $2, $3, $4)", *position)
         with pytest.raises(StackError, match=f"intake: 1 of {topic}-1 unread"):
