@@ -18,7 +18,10 @@ FROM (SELECT) AS always
 LEFT JOIN agency AS own ON own.agency_id = $1
 LEFT JOIN worker ON worker.subject = $2
 """
-_VIEWER = f"SELECT {WHO} {WHO_ASKS}"
+_VIEWER = f"""
+SELECT {WHO}, wrapped {WHO_ASKS}
+LEFT JOIN keystore.agency_key AS own_key ON own_key.agency_id = own.agency_id
+"""
 _FIND = "SELECT agency_id, name, type FROM agency WHERE agency_id = $1"
 _OF_WORKER = """
 SELECT agency_id, name, type FROM agency WHERE agency_id = (SELECT agency_id FROM worker WHERE subject = $1)
@@ -44,11 +47,15 @@ class PostgresAgencies:
     def __init__(self, work: Work, keyring: Keyring) -> None:
         self._work = work
         self._keyring = keyring
+        self._wrapped: dict[AgencyId, bytes] = {}
 
     async def viewer(self, asker: Asker) -> Viewer:
         """Who asks. Refused when the worker is registered with another agency than the token names."""
         [row] = await self._work.peek(_VIEWER, uuid_or_none(asker.agency), asker.worker)
-        return viewer_in(row, asker)
+        viewer = viewer_in(row, asker)
+        if viewer.agency is not None and row["wrapped"] is not None:
+            self._wrapped[viewer.agency.agency_id] = row["wrapped"]
+        return viewer
 
     async def find(self, agency_id: AgencyId) -> Agency | None:
         rows = await self._work.peek(_FIND, agency_id)
@@ -76,10 +83,10 @@ class PostgresAgencies:
 
     async def key(self, agency_id: AgencyId) -> DataKey:
         """The agency's key, which is kept in no memory beyond this work. It may be of this very work."""
-        rows = await self._work.peek(_KEY, agency_id)
-        wrapped: bytes | None = (
-            rows[0]["wrapped"] if rows else await self._work.connection.fetchval(_KEY, agency_id)
-        )
+        wrapped = self._wrapped.get(agency_id)
+        if wrapped is None:
+            rows = await self._work.peek(_KEY, agency_id)
+            wrapped = rows[0]["wrapped"] if rows else await self._work.connection.fetchval(_KEY, agency_id)
         if wrapped is None:
             raise LookupError("an agency has lost its key")
         return await self._keyring.agency_key(str(agency_id), wrapped)
