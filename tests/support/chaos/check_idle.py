@@ -24,7 +24,8 @@ def places(_: History, evidence: Evidence) -> Iterator[Violation]:
     }
     households = {row["case_id"]: row for row in evidence.table("matching", "household")}
     for need in evidence.table("matching", "need"):
-        resting = need.get("rests_until") is not None and need["rests_until"] > evidence.now
+        rests_until = need["rests_until"]
+        resting = rests_until is not None and rests_until > evidence.now
         if need["state"] != "waiting" or need["kind"] == "goods" or resting:
             continue
         household = households[need["case_id"]]

@@ -134,19 +134,11 @@ def _case(world: World) -> None:
     world.event(CASES, "case", "CaseOpened", case_id="case")
     for need_id, need in (("bed", lodging), ("goods", blankets)):
         world.row("intake", "need", need_id=need_id, case_id="case", met_at=NOW, withdrawn_at=None)
-        known = {
-            "need_id": need_id,
-            "case_id": "case",
-            "state": "closed",
-            "excluded": [],
-            "rests_until": None,
-        }
-        kind = (
-            {"kind": "lodging", "from_date": "2026-03-03"}
-            if need["nights"]
-            else {"kind": "goods", "from_date": None}
-        )
-        world.row("matching", "need", **{**need, **known, **kind})
+        sought = {
+            **need, "kind": "lodging" if need["nights"] else "goods", "from_date": "2026-03-03",
+            "excluded": (), "rests_until": None,
+        }  # fmt: skip
+        world.row("matching", "need", **{**sought, "need_id": need_id, "case_id": "case", "state": "closed"})
         reported = {**need, "need_id": need_id}
         world.event(CASES, "case", "NeedReported", case_id="case", need=reported)
 
