@@ -51,7 +51,7 @@ async def opened_case(intake: Intake, *needs: messages.NeedInput) -> messages.Op
 def proposed(opened: messages.OpenCaseResponse, referral_id: str) -> matching.ReferralProposed:
     event = matching.ReferralProposed(
         case_id=opened.case_id, referral_id=referral_id, need_id=opened.need_ids[0], place_handle=new_id(),
-        place="Harbor House", contact="+1-555-0101", from_date="2026-11-24", nights=3,
+        contact="+1-555-0100", from_date="2026-11-24", nights=3,
     )  # fmt: skip
     event.expires_at.FromJsonString("2026-11-24T14:00:00Z")
     return event
@@ -93,9 +93,9 @@ async def test_a_need_is_shown_as_far_as_it_has_come(intake: Intake) -> None:
         await intake.hear(event)
         assert await state(intake, opened) == expected
     [need] = (await intake.case(opened.case_id, OUTREACH)).needs
-    assert [(each.state, each.place) for each in need.referrals] == [
-        ("accepted", "Harbor House"),
-        ("expired", "Harbor House"),
+    assert [(each.state, each.contact, each.nights) for each in need.referrals] == [
+        ("accepted", "+1-555-0100", 3),
+        ("expired", "+1-555-0100", 3),
     ]
     assert isinstance((await intake.announced(opened.case_id))[-1], events.NeedMet)
     stay = await intake.database.pool.fetchrow(
@@ -117,14 +117,12 @@ async def test_a_referral_that_came_to_nothing_leaves_the_need_open(intake: Inta
 async def test_the_name_of_a_place_is_asked_for_when_the_case_is_shown(intake: Intake) -> None:
     opened, named, unnamed = await opened_case(intake, lodging(3)), new_id(), new_id()
     for referral_id in (named, unnamed):
-        event = proposed(opened, referral_id)
-        event.place = event.contact = ""
-        await intake.hear(event)
+        await intake.hear(proposed(opened, referral_id))
     intake.matching.named[ReferralId(UUID(named))] = Place("Hill House", "+1-555-0102")
     [need] = (await intake.case(opened.case_id, OUTREACH)).needs
     assert {each.referral_id: (each.place, each.contact) for each in need.referrals} == {
         named: ("Hill House", "+1-555-0102"),
-        unnamed: ("", ""),
+        unnamed: ("", "+1-555-0100"),
     }
     views = intake.watch(opened.case_id, OUTREACH)
     async with asyncio.timeout(20), aclosing(views):
