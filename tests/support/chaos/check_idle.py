@@ -18,7 +18,7 @@ def places(_: History, evidence: Evidence) -> Iterator[Violation]:
 
     The offers of the region have no rule but kind, area and who is in hiding.
     """
-    free = {
+    free: dict[tuple[str, str], int] = {
         (row["offer_id"], row["night"]): row["capacity"] - row["taken"]
         for row in evidence.table("matching", "night")
     }
@@ -34,7 +34,8 @@ def places(_: History, evidence: Evidence) -> Iterator[Violation]:
                 continue
             units = 1 if offer["unit"] == "room" else persons(household)
             nights = _nights(need, evidence.now.date())
-            if all(free.get((offer["offer_id"], night), offer["capacity"]) >= units for night in nights):
+            room = int(offer["capacity"])
+            if all(free.get((offer["offer_id"], night), room) >= units for night in nights):
                 yield Violation("place-unused", f"need {need['need_id']} waits, {offer['offer_id']} is free")
 
 
