@@ -35,8 +35,7 @@ PROPOSED = events.ReferralProposed(
         REFERRAL, CASE, NEED, OFFER, ReferralState.PROPOSED, FIRST, 3, 2, 2, HANDLE, "HKRW4477",
         datetime(2026, 3, 2, 22, 30, tzinfo=UTC),
     ),
-    place="East shelter",
-    contact="555-0142",
+    contact="+1-555-0100",
 )  # fmt: skip
 UNMATCHED = events.NeedUnmatched(CASE, NEED, Unmatched(Reason.ALL_FULL, WouldChange.FEWER_NIGHTS))
 EVENTS: list[Event] = [

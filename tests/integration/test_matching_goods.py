@@ -117,6 +117,8 @@ async def test_what_was_handed_over_is_done_and_what_is_withdrawn_is_released(wo
     )
     assert await world.told(given) == ["NeedAllocated"]
     assert await world.told(withdrawn) == ["NeedAllocated", "NeedDeallocated"]
+    assert {type(each) for each in await world.said(ALLOCATIONS)} == {said.AllocationProposed}
+    await world.advance(ROUND)
     [*_, last] = await world.said(ALLOCATIONS)
     assert last == said.AllocationWithdrawn(allocation_id=other.allocation_id)
 
@@ -144,7 +146,34 @@ async def test_closing_a_case_forgets_whose_the_allocations_were(world: World) -
     assert await world.told(case_id) == ["NeedAllocated", "NeedDeallocated"]
     [row] = await world.database.pool.fetch("SELECT * FROM allocation")
     assert (row["need_id"], row["case_id"], row["state"]) == (None, None, "withdrawn")
-    await world.hear(logistics.AllocationRefused(allocation_id=str(row["allocation_id"]), available=0))
+    named = str(row["allocation_id"])
+    await world.hear(
+        logistics.AllocationReserved(allocation_id=named, bag_code="B"),
+        logistics.AllocationRefused(allocation_id=named, available=0),
+        logistics.HandoverConfirmed(allocation_id=named, day="2026-03-03"),
+    )
+    for _ in range(2):
+        await world.advance(ROUND)
+        [proposed, withdrawn] = await world.said(ALLOCATIONS)
+        assert (proposed.allocation_id, withdrawn) == (named, said.AllocationWithdrawn(allocation_id=named))
+    assert await world.told(case_id) == ["NeedAllocated", "NeedDeallocated"]
+
+
+async def test_logistics_hears_of_what_is_taken_back_and_what_is_asked_for_in_one_shuffled_round(
+    world: World,
+) -> None:
+    """Sixteen cases end and sixteen begin: told apart in the log, what ends would show itself as a block."""
+    ending, beginning = cases(16), cases(16)
+    await world.hear(stock(EAST, ITEM, 1000), *(reported(each, goods(ITEM, 2), facts()) for each in ending))
+    await world.advance(ROUND)
+    await world.hear(*(intake.CaseClosed(case_id=each) for each in ending))
+    await world.hear(*(reported(each, goods(ITEM, 2), facts()) for each in beginning))
+    await world.advance(ROUND)
+    told = [type(each).__name__ for each in await world.said(ALLOCATIONS)][16:]
+    assert sorted(told) == ["AllocationProposed"] * 16 + ["AllocationWithdrawn"] * 16
+    changes = sum(one != other for one, other in pairwise(told))
+    # Expected 16 of 31; one after the other it would be 1.
+    assert changes > 4
 
 
 async def test_a_shortfall_is_pooled_rounded_to_packs_and_silent_below_three_households(

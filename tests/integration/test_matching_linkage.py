@@ -93,10 +93,6 @@ async def test_unshuffled_it_would(stack: RunningStack, monkeypatch: pytest.Monk
     assert found["record 0 same rank in the log"].rate > 0.9
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="allocations of a case that closes are taken back at once, next to each other in the log",
-)
 async def test_nor_does_what_is_taken_back_when_cases_close(stack: RunningStack) -> None:
     async with matching(stack) as world:
         opened = await served(world)

@@ -29,10 +29,10 @@ async def allocation_refused(work: MatchingWork, allocation_id: AllocationId, av
 
 
 async def handover_confirmed(work: MatchingWork, allocation_id: AllocationId) -> None:
-    """The bag is gone, also one that was to be taken back on the next round: there is nothing left to tell."""
+    """One that was taken back stays that, wherever its bag went: logistics is told all the same."""
     allocation = await work.goods.get(allocation_id)
-    if allocation is not None and (allocation.state in ("proposed", "reserved") or allocation.untold):
-        work.goods.save(replace(allocation, state="handed over", untold=False))
+    if allocation is not None and allocation.state in ("proposed", "reserved"):
+        work.goods.save(replace(allocation, state="handed over"))
 
 
 async def allocation_seen(

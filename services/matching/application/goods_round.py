@@ -57,7 +57,7 @@ def _tell_logistics(
     work: MatchingWork, proposed: Sequence[Allocation], withdrawn: Sequence[AllocationId]
 ) -> None:
     """What is announced next to each other must not tell who belongs together."""
-    told = [
+    told: list[AllocationProposed | AllocationWithdrawn] = [
         *(
             AllocationProposed(each.allocation_id, each.item_id, each.quantity, each.area, each.week)
             for each in proposed
