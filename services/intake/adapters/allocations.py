@@ -1,4 +1,7 @@
-"""Allocations in PostgreSQL: one row, written from two sides that are not ordered among each other."""
+"""Allocations in PostgreSQL: one row, written from two sides that are not ordered among each other.
+
+Whose an allocation is stands here only while the case is open: with its end the two are joined by nothing.
+"""
 
 from collections.abc import Sequence
 
@@ -7,14 +10,16 @@ from services.intake.application.ports import AllocationPart
 from services.intake.domain.ids import AllocationId, CaseId, NeedId
 
 _ALLOCATED = """
-INSERT INTO allocation (allocation_id, case_id, need_id, quantity) VALUES ($1, $2, $3, $4)
+INSERT INTO allocation (allocation_id, case_id, need_id, quantity)
+SELECT $1, $2, $3, $4 FROM case_file WHERE case_id = $2 AND closed_at IS NULL
 ON CONFLICT (allocation_id) DO UPDATE
 SET case_id = EXCLUDED.case_id, need_id = EXCLUDED.need_id, quantity = EXCLUDED.quantity,
     version = allocation.version + 1
 RETURNING told = 'handed over'
 """
 _TAKEN_BACK = """
-INSERT INTO allocation (allocation_id, case_id, need_id, taken_back) VALUES ($1, $2, $3, true)
+INSERT INTO allocation (allocation_id, case_id, need_id, taken_back)
+SELECT $1, $2, $3, true FROM case_file WHERE case_id = $2 AND closed_at IS NULL
 ON CONFLICT (allocation_id) DO UPDATE
 SET case_id = EXCLUDED.case_id, need_id = EXCLUDED.need_id, taken_back = true, version = allocation.version +
        1
@@ -37,6 +42,9 @@ _CARRIED = """
 SELECT case_id FROM allocation WHERE allocation_id = $1 AND NOT taken_back AND told = 'reserved' AND case_id
        IS NOT NULL
 """
+
+
+_FORGET = "UPDATE allocation SET case_id = NULL, need_id = NULL, version = version + 1 WHERE case_id = $1"
 
 
 class PostgresAllocations:
@@ -68,3 +76,6 @@ class PostgresAllocations:
     async def carried(self, allocation_id: AllocationId) -> CaseId | None:
         rows = await self._work.peek(_CARRIED, allocation_id)
         return CaseId(rows[0]["case_id"]) if rows else None
+
+    def forget(self, case_id: CaseId) -> None:
+        self._work.write(_FORGET, case_id)

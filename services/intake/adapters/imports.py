@@ -23,8 +23,8 @@ SET household_id = EXCLUDED.household_id, case_id = EXCLUDED.case_id, digest = E
 """
 _OUTCOMES = """
 SELECT source_key, case_id, need_id, kind, item_id, quantity, from_date, nights, urgency,
-       withdrawn_at IS NOT NULL AS withdrawn, met_at IS NOT NULL AS met, unmatched
-FROM imported JOIN need USING (case_id)
+       withdrawn_at IS NOT NULL AS withdrawn, met_at IS NOT NULL AS met, unmatched, confidential
+FROM imported JOIN need USING (case_id) JOIN household USING (household_id)
 WHERE source_id = $1 AND source_key > $2 AND import_mark IS NOT NULL
 ORDER BY source_key, ordinal LIMIT $3
 """
@@ -67,4 +67,7 @@ class PostgresImports:
 
 
 def _outcome(row: asyncpg.Record, outcome: NeedOutcome) -> ImportedNeed:
+    """Of a household in hiding nobody learns here what became: the hub does."""
+    if row["confidential"]:
+        return ImportedNeed(row["source_key"], outcome.need.need_id, None, None)
     return ImportedNeed(row["source_key"], outcome.need.need_id, outcome.state, outcome.unmatched)

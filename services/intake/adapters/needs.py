@@ -131,7 +131,8 @@ class PostgresNeeds:
         return bool(need_ids and await self._work.peek(_TAKEN, list(need_ids)))
 
     async def meet(self, case_id: CaseId, need_id: NeedId) -> NeedKind | None:
-        """Its kind, if it became met by this."""
+        """Its kind, if it became met by this. Under the case's lock: a snapshot of the case tells of it, or comes first."""
+        await self._work.connection.execute(_LOCK_CASE, case_id)
         kind = await self._work.connection.fetchval(_MEET, case_id, need_id, self._work.now)
         return None if kind is None else NeedKind(kind)
 

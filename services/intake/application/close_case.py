@@ -16,11 +16,15 @@ class CloseCase:
 
 
 async def close_case(work: IntakeWork, command: CloseCase) -> None:
-    """Closed, and its open needs with it: what is kept for them elsewhere goes free. Twice is once."""
+    """Closed, and its open needs with it: what is kept for them elsewhere goes free. Twice is once.
+
+    Which allocations were the household's is forgotten: a bag whose handover is told later meets no need here.
+    """
     found = await work.cases.approach(command.case_id, command.asker)
     case = must_act(found.case, found.viewer)
     if case.closed_at is not None:
         return
     work.cases.close(case)
+    work.allocations.forget(case.case_id)
     work.tell(CaseClosed(case.case_id))
     work.changed(case.case_id)

@@ -98,11 +98,11 @@ class NeedRecord:
 
 @dataclass(frozen=True, slots=True)
 class ImportedNeed:
-    """What became of a need that an import reported."""
+    """What became of a need that an import reported; no state for a household that the hub looks after."""
 
     source_key: str
     need_id: NeedId
-    state: NeedState
+    state: NeedState | None
     unmatched: Unmatched | None
 
 
@@ -193,6 +193,7 @@ class Allocations(Protocol):
     def take_back_all_but(self, case_id: CaseId, allocation_ids: Sequence[AllocationId]) -> None: ...
     async def told(self, allocation_id: AllocationId, state: str, bag_code: str) -> AllocationPart: ...
     async def carried(self, allocation_id: AllocationId) -> CaseId | None: ...
+    def forget(self, case_id: CaseId) -> None: ...
 
 
 class AccessLog(Protocol):

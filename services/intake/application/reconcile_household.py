@@ -27,6 +27,7 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
         work.tell(HouseholdChanged(case.case_id, facts))
     if row.closed and case.closed_at is None:
         work.cases.close(case)
+        work.allocations.forget(case.case_id)
         work.tell(CaseClosed(case.case_id))
         work.changed(case.case_id)
         return True

@@ -1,5 +1,6 @@
 """Households and persons, and the little of them that may be known outside intake."""
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import Enum
@@ -10,11 +11,14 @@ MOST_PERSONS = 30
 LONGEST_NAME = 200
 LONGEST_NOTE = 4_000
 LONGEST_PLACE = 500
-LONGEST_AREA = 64
 BEFORE_THE_DUE_DATE = timedelta(days=14)
 AFTER_THE_DUE_DATE = timedelta(days=42)
 OLDEST = timedelta(days=366 * 120)
 FARTHEST_DUE = timedelta(days=310)
+
+
+_AREA = re.compile(r"[a-z][a-z0-9-]{1,39}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class AgeBand(Enum):
@@ -140,17 +144,30 @@ def checked(household: Household, today: date) -> Household:
         )
     for index, person in enumerate(household.persons):
         _check_person(person, today, f"household.persons[{index}]")
-    _check_length(household.area, LONGEST_AREA, "household.area")
-    _check_length(household.handoff_point, LONGEST_PLACE, "household.handoff_point")
-    _check_length(household.handoff_slot, LONGEST_PLACE, "household.handoff_slot")
+    _check_area(household.area)
+    _check_text(household.handoff_point, LONGEST_PLACE, "household.handoff_point")
+    _check_text(household.handoff_slot, LONGEST_PLACE, "household.handoff_slot")
     return household
 
 
+def _check_area(area: str) -> None:
+    """The one text that leaves intake, down to the public list: it can only be a word, never a name or address.
+
+    Which words are areas of the region, the region says (`AID_AREAS`).
+    """
+    if area and not _AREA.fullmatch(area):
+        raise invalid(
+            "area-invalid",
+            "An area is a word of lower-case letters, digits and hyphens.",
+            field="household.area",
+        )
+
+
 def _check_person(person: Person, today: date, where: str) -> None:
-    _check_length(person.given_name, LONGEST_NAME, f"{where}.given_name")
-    _check_length(person.family_name, LONGEST_NAME, f"{where}.family_name")
-    _check_length(person.contact, LONGEST_PLACE, f"{where}.contact")
-    _check_length(person.note, LONGEST_NOTE, f"{where}.note")
+    _check_text(person.given_name, LONGEST_NAME, f"{where}.given_name")
+    _check_text(person.family_name, LONGEST_NAME, f"{where}.family_name")
+    _check_text(person.contact, LONGEST_PLACE, f"{where}.contact")
+    _check_text(person.note, LONGEST_NOTE, f"{where}.note")
     born, due = person.birth_date, person.due_date
     if born is not None and not today - OLDEST <= born <= today + timedelta(days=1):
         raise invalid(
@@ -160,6 +177,8 @@ def _check_person(person: Person, today: date, where: str) -> None:
         raise invalid("due-date-impossible", "No birth is expected on that day.", field=f"{where}.due_date")
 
 
-def _check_length(text: str, longest: int, where: str) -> None:
+def _check_text(text: str, longest: int, where: str) -> None:
     if len(text) > longest:
         raise invalid("text-too-long", f"At most {longest} characters fit.", field=where)
+    if _CONTROL.search(text):
+        raise invalid("text-not-printable", "The text holds a control character.", field=where)

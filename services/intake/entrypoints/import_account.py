@@ -13,6 +13,7 @@ from rich.table import Table
 from services.intake.domain.hmis_import import Household
 from services.intake.entrypoints.import_export import Reading, Sentences
 
+OVER = ("withdrawn", "with the hub")
 PLACED = ("referred", "placed", "met")
 REASONS = {
     common.UNMATCHED_REASON_UNSPECIFIED: "still being looked for",
@@ -86,7 +87,7 @@ def read_lines(reading: Reading) -> Iterator[str]:
 
 def outcome_lines(outcomes: Sequence[intake.ImportOutcome]) -> Iterator[str]:
     placed = Counter(each.state for each in outcomes if each.state in PLACED)
-    over = Counter(each.state for each in outcomes if each.state == "withdrawn")
+    over = Counter(each.state for each in outcomes if each.state in OVER)
     waiting = Counter(REASONS[each.reason] for each in outcomes if each.state in ("reported", "unmatched"))
     yield f"{len(outcomes):,} needs: {sum(placed.values()):,} placed, {sum(waiting.values()):,} not placed"
     for state, count in sorted((placed + over).items()):

@@ -73,8 +73,8 @@ class Parcels:
 
     def agency(self, household: Household) -> intake.ImportedAgency:
         """The organisation that works with the household now, or did last."""
-        name = self._project(household).organisation_name
-        return intake.ImportedAgency(source_key=f"organisation:{name}", name=name)
+        project = self._project(household)
+        return intake.ImportedAgency(source_key=project.organisation_key, name=project.organisation_name)
 
     def occupancy(self, household: Household, case_id: str) -> matching.ImportedOccupancy | None:
         """The place that the household has. It is named by the case, not by what the export calls the

@@ -9,6 +9,7 @@ from services.chassis.work import WorkFactory
 from services.intake.application.import_household import ImportedCase, ImportSource, import_household
 from services.intake.application.import_outcomes import import_outcomes
 from services.intake.application.ports import ImportedNeed, IntakeWork
+from services.intake.domain.access import WITH_THE_HUB
 from services.intake.domain.ids import WorkerName
 from services.intake.domain.imports import LONGEST_KEY, ImportOutcome
 from services.intake.domain.refusal import Refusal, invalid
@@ -88,6 +89,6 @@ def _outcome(need: ImportedNeed) -> intake.ImportOutcome:
     return intake.ImportOutcome(
         source_key=need.source_key,
         need_id=str(need.need_id),
-        state=need.state.value,
+        state=WITH_THE_HUB if need.state is None else need.state.value,
         reason=common.UNMATCHED_REASON_UNSPECIFIED if why is None else words.UNMATCHED[why],
     )

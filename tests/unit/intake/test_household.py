@@ -93,7 +93,10 @@ def test_nothing_personal_shows_in_a_repr() -> None:
         (Household((Person(birth_date=date(1880, 1, 1)),)), "birth-date-impossible"),
         (Household((Person(due_date=TODAY + timedelta(days=311)),)), "due-date-impossible"),
         (Household((Person(given_name="x" * 201),)), "text-too-long"),
-        (Household((Person(),), area="x" * 65), "text-too-long"),
+        (Household((Person(),), area="x" * 65), "area-invalid"),
+        (Household((Person(),), area="Jane Doe, 12 Elm Street"), "area-invalid"),
+        (Household((Person(),), area="ward:3"), "area-invalid"),
+        (Household((Person(note="a\x00b"),)), "text-not-printable"),
         (Household((Person(),), handoff_point="x" * 501), "text-too-long"),
     ],
 )
