@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import ssl
 import sys
@@ -18,6 +19,7 @@ from deploy.local.part import Launch, listening
 from deploy.local.paths import PROJECT, State, write_private
 from deploy.local.ports import HOST
 from deploy.local.postgres import Cluster
+from deploy.local.users import Users
 
 KEK_BYTES = 32
 
@@ -59,6 +61,12 @@ class Surroundings:
     doors: Mapping[str, Doors]
     issuer: Issuer
     stepped: bool
+
+
+def victim_service_providers() -> list[str]:
+    """The ids of such agencies, none of whose places may be offered openly."""
+    agencies = Users.read().agencies.values()
+    return [agency.id for agency in agencies if agency.type == "victim_service_provider"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,8 @@ class Service:
             told["AID_KEYRING__FILE"] = str(self._kek)
         if around.stepped:
             told["AID_CLOCK__FILE"] = str(around.state.clock)
+        if name == "matching":
+            told["AID_VSP_AGENCIES"] = json.dumps(victim_service_providers())
         return told | self._database() | self._neighbours()
 
     def _database(self) -> dict[str, str]:

@@ -74,7 +74,7 @@ async def serve(settings: MatchingSettings) -> None:
         readiness.set("migrated")
         database = await resources.enter_async_context(Database.connect(settings.database))
         clock, topics = settings.clock_source(), Topics.load(settings.topics.file)
-        terms = settings.terms.terms(settings.hub)
+        terms = settings.chosen()
         app = assemble(database, clock, topics, metrics, terms)
         await app.works.run(begin_rounds)
 
@@ -105,7 +105,7 @@ async def operated(settings: MatchingSettings, argv: Sequence[str]) -> int:
     logs.configure(settings.name, "WARNING")
     topics = Topics.load(settings.topics.file)
     async with Database.connect(settings.database) as database:
-        terms = settings.terms.terms(settings.hub)
+        terms = settings.chosen()
         app = assemble(database, settings.clock_source(), topics, Metrics(), terms)
         return await operate(
             argv, database=database, works=app.works, handlers=app.handlers, snapshots=app.snapshots,

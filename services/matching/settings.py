@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import time, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
@@ -37,7 +39,7 @@ class MatchingTerms(BaseModel):
     goods_round_s: int = Field(default=15 * 60, ge=1)
     households_behind_a_line: int = Field(default=3, ge=1)
 
-    def terms(self, hub: HubSettings) -> Terms:
+    def terms(self, hub: HubSettings, victim_service_providers: Iterable[str] = ()) -> Terms:
         return Terms(
             calendar=Calendar(
                 zone=ZoneInfo(self.time_zone),
@@ -50,11 +52,21 @@ class MatchingTerms(BaseModel):
             households_behind_a_line=self.households_behind_a_line,
             goods_round_every=timedelta(seconds=self.goods_round_s),
             rest_after_silence=timedelta(seconds=self.rest_after_silence_s),
+            victim_service_providers=frozenset(victim_service_providers),
         )
 
 
 class MatchingSettings(ChassisSettings):
-    """`AID_HUB__PHONE`, `AID_TERMS__…`, and the chassis' own."""
+    """`AID_HUB__PHONE`, `AID_TERMS__…`, `AID_VSP_AGENCIES`, and the chassis' own.
+
+    `vsp_agencies`: ids of the agencies that are victim service providers, as a JSON list; none of their places
+    is offered openly.
+    """
 
     hub: HubSettings = Field(default_factory=HubSettings)
     terms: MatchingTerms = Field(default_factory=MatchingTerms)
+    vsp_agencies: frozenset[UUID] = frozenset()
+
+    def chosen(self) -> Terms:
+        """All terms together."""
+        return self.terms.terms(self.hub, map(str, self.vsp_agencies))

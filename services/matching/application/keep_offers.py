@@ -15,10 +15,12 @@ async def put_offer(work: MatchingWork, viewer: Viewer, offer: Offer) -> None:
     """A new offer, or other terms for a known one. What is held or taken stays held and taken, also when the
     capacity is lowered below it: then nothing more is held until there is room.
 
-    Raises Refusal: `not-found` when the offer is somebody else's, `offer-kind-changed`, and what
-    `Offer.check` raises.
+    Raises Refusal: `not-found` when the offer is somebody else's, `offer-kind-changed`, `must-be-confidential`,
+    and what `Offer.check` raises.
     """
     offer.check()
+    if viewer.agency in work.terms.victim_service_providers and not offer.confidential:
+        raise refused("must-be-confidential", "Every place of a victim service provider is confidential.")
     await work.places.lock()
     known = await work.offers.get(offer.offer_id)
     if known is not None:

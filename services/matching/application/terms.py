@@ -14,6 +14,7 @@ from services.matching.domain.referrals import Referral
 class Terms:
     """`households_behind_a_line`: fewer than these, and a shortfall is not told. `rest_after_silence`: how
     long a household that let a hold run out is not proposed anything, unless it asks.
+    `victim_service_providers`: agencies, as tokens name them, every place of which is a confidential one.
     """
 
     calendar: Calendar
@@ -21,6 +22,7 @@ class Terms:
     households_behind_a_line: int
     goods_round_every: timedelta
     rest_after_silence: timedelta
+    victim_service_providers: frozenset[str] = frozenset()
 
     def next_goods_round(self, now: datetime) -> datetime:
         """The next multiple of the interval: rounds fall on the same minutes whenever a process starts."""
