@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tests.support.chaos.declared import usable_in
 from tests.support.chaos.evidence import Evidence, Row
@@ -105,7 +105,6 @@ def allocations(_: History, evidence: Evidence) -> Iterator[Violation]:
     """What the three services say of each allocation follows from its rows, and the rows fit each other."""
     asked = {row["allocation_id"]: row for row in evidence.table("matching", "allocation")}
     bags = {row["allocation_id"]: row for row in evidence.table("logistics", "allocation")}
-    shown = {row["allocation_id"]: row for row in evidence.table("intake", "allocation")}
     told: dict[str, list[str]] = defaultdict(list)
     for event in evidence.told():
         if (allocation_id := event.body.get("allocation_id")) is not None:
@@ -115,16 +114,28 @@ def allocations(_: History, evidence: Evidence) -> Iterator[Violation]:
         wanted[allocation_id] = sorted([*_of_matching(row), *_of_logistics(bags.get(allocation_id))])
     found = {allocation_id: sorted(types) for allocation_id, types in told.items()}
     yield from differences("rows-and-log-differ", "allocation", wanted, found)
+    yield from _agreement(evidence, asked, bags)
+
+
+def _agreement(evidence: Evidence, asked: Mapping[str, Row], bags: Mapping[str, Row]) -> Iterator[Violation]:
+    """Of allocations whose case is open: with its end they are joined to no need, in any service."""
     given_up = {row["need_id"] for row in evidence.table("intake", "need") if row["met_at"] is None}
-    final = {
-        key: _final(bags.get(key), taken_back=row["taken_back"] and row["need_id"] in given_up)
-        for key, row in shown.items()
+    shown = {
+        row["allocation_id"]: (
+            _final(
+                bags.get(row["allocation_id"]), taken_back=row["taken_back"] and row["need_id"] in given_up
+            ),
+            row["taken_back"],
+        )
+        for row in evidence.table("intake", "allocation")
+        if row["need_id"] is not None
     }
-    yield from differences(
-        "services-disagree", "allocation",
-        {key: (row["state"], row["state"] in ("refused", "withdrawn")) for key, row in asked.items()},
-        {key: (final[key], row["taken_back"]) for key, row in shown.items()},
-    )  # fmt: skip
+    due = {
+        key: (row["state"], row["state"] in ("refused", "withdrawn"))
+        for key, row in asked.items()
+        if row["need_id"] is not None
+    }
+    yield from differences("services-disagree", "allocation", due, shown)
 
 
 def _of_matching(row: Row) -> list[str]:
