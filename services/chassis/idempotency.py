@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
+from google.protobuf.message import Message
+
 from services.chassis import errors
+from services.chassis.call import Call
 from services.chassis.metrics import Metrics
 from services.chassis.work import Work, WorkFactory
 
@@ -29,7 +34,7 @@ INSERT INTO idempotency (principal, key, fingerprint, answer, created_at) VALUES
 class Command:
     """A request by the key its client made; the key is the client's own, so it is scoped to the principal.
 
-    `fingerprint` is the sha-256 of the method and the deterministic bytes of the request.
+    `fingerprint` tells two requests apart; it is kept, so where requests hold personal words it is keyed.
     """
 
     principal: str
@@ -43,6 +48,13 @@ class Command:
             raise errors.invalid(
                 "idempotency-key-malformed", f"A key has at most {LONGEST_KEY} printable characters."
             )
+
+    @classmethod
+    def of(cls, call: Call, request: Message, secret: bytes = b"", principal: str = "") -> Command:
+        """What a door was asked. With a `secret`, nobody who reads the table can try names against it."""
+        said = call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        fingerprint = hmac.digest(secret, said, hashlib.sha256)
+        return cls(principal or call.principal.subject, call.idempotency_key, fingerprint)
 
 
 async def once(

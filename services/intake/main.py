@@ -1,6 +1,6 @@
 """Run intake: what it opens, what it serves, and in which order it lets go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -68,12 +68,13 @@ def assemble(
     metrics: Metrics,
     watch_look_again_s: float = 1.0,
     zone: tzinfo = UTC,
+    areas: Collection[str] = (),
 ) -> Application:
     """The whole service on these resources; tests call this with their own."""
     watchers = CaseWatchers(watch_look_again_s)
     outfit = Outfit(keyring, secrets, watchers, topics.of(CASES), metrics, zone)
     works: WorkFactory[IntakeWork] = WorkFactory(database, clock, outfit.make(), metrics)
-    rpc = IntakeRpc(works, matching, hub, watchers, metrics)
+    rpc = IntakeRpc(works, matching, hub, watchers, metrics, secrets.digest, areas)
     return Application(
         works=works,
         service=Service(SERVICE, rpc, RULES, ROUTES),
@@ -140,5 +141,6 @@ async def _opened(
         metrics=metrics,
         watch_look_again_s=settings.watch_look_again_s,
         zone=ZoneInfo(settings.time_zone),
+        areas=settings.areas,
     )
     return application, database

@@ -1,6 +1,8 @@
 """Cases on a real database: what is recorded, what is announced, and what is not done."""
 
 import asyncio
+import hashlib
+import hmac
 import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -226,6 +228,31 @@ async def test_police_write_and_see_one_word(intake: Intake) -> None:
     assert not view.needs
     await intake.ask("ReportNeed", messages.ReportNeedRequest(case_id=opened.case_id, need=goods()), OFFICER)
     assert len(await intake.announced(opened.case_id)) == 3
+
+
+async def test_police_learn_where_they_sleep_only_while_they_stand_there(intake: Intake) -> None:
+    request, key = open_request(lodging(1), find_tonight=True), str(uuid.uuid4())
+    opened = await intake.ask("OpenCase", request, OFFICER, key)
+    asked = messages.FindTonightRequest(case_id=opened.case_id, need_id=opened.need_ids[0])
+    assert (await intake.ask("FindTonight", asked, OFFICER)).HasField("tonight")
+    before = intake.clock.now()
+    intake.clock.advance(timedelta(hours=1, seconds=1))
+    try:
+        with pytest.raises(Refusal) as refused:
+            await intake.ask("FindTonight", asked, OFFICER)
+        assert refused.value.reason == "police-write-mostly"
+        assert not (await intake.ask("OpenCase", request, OFFICER, key)).HasField("tonight")
+    finally:
+        intake.clock.advance(before - intake.clock.now())
+
+
+async def test_what_is_kept_of_a_command_cannot_be_tried_against_names(intake: Intake) -> None:
+    request, key = open_request(), str(uuid.uuid4())
+    await intake.ask("OpenCase", request, OUTREACH, key)
+    kept = await intake.database.pool.fetchval("SELECT fingerprint FROM idempotency WHERE key = $1", key)
+    said = b"aid.intake.v1.IntakeService/OpenCase\0" + request.SerializeToString(deterministic=True)
+    assert kept == hmac.digest(intake.secrets.digest, said, hashlib.sha256)
+    assert kept not in (hashlib.sha256(said).digest(), hmac.digest(b"", said, hashlib.sha256))
 
 
 async def test_every_reading_of_a_person_is_logged_and_the_log_cannot_be_rewritten(intake: Intake) -> None:

@@ -15,8 +15,8 @@ from services.intake.domain.household import Facts
 from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, NeedId, WorkerName
 
 _COLUMNS = """
-case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, closed_at, arrival_code,
-version, adults, children, infants, newborn_space_from_week, wheelchair, pets, unsheltered, confidential, area,
+case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, recorded_at, closed_at,
+arrival_code, version, adults, children, infants, newborn_space_from_week, wheelchair, pets, unsheltered, confidential, area,
 revision,
 EXISTS (SELECT FROM assignment
         WHERE assignment.case_id = case_file.case_id AND assignment.subject = $2) AS assigned
@@ -37,7 +37,12 @@ INSERT INTO case_file
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 _ADVANCE = "UPDATE case_file SET version = version + 1 WHERE case_id = $1 AND version = $2"
-_CLOSE = "UPDATE case_file SET version = version + 1, closed_at = $3 WHERE case_id = $1 AND version = $2"
+# The revision must not fall when the case's allocations are forgotten.
+_CLOSE = """
+UPDATE case_file SET closed_at = $3, version = version + 1 + (
+    SELECT coalesce(sum(allocation.version), 0) FROM allocation WHERE allocation.case_id = $1
+) WHERE case_id = $1 AND version = $2
+"""
 _ASSIGN = """
 INSERT INTO assignment (case_id, subject, assigned_by, assigned_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING
@@ -130,6 +135,7 @@ def _case(row: asyncpg.Record) -> Case:
         agency_id=AgencyId(row["agency_id"]),
         opened_by=WorkerName(row["opened_by"]),
         opened_at=row["opened_at"],
+        recorded_at=row["recorded_at"],
         closed_at=row["closed_at"],
         facts=facts_in(row),
         arrival_code=None if row["arrival_code"] is None else ArrivalCode(row["arrival_code"]),

@@ -1,6 +1,7 @@
 """Ask for a place tonight, and answer honestly: held, none and why, the hub, or not known yet."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.chassis.call import Call
 from services.intake.application.ports import Hub, HubContact, IntakeWork, Matching, TonightAnswer, Works
@@ -11,6 +12,9 @@ from services.intake.domain.household import Facts
 from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
 from services.intake.domain.needs import Need, NeedKind
 from services.intake.domain.refusal import not_found, refused
+
+# Police write and hardly read: for this long after the entry the officer still stands there.
+STANDING_THERE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ async def _question(work: IntakeWork, hub: Hub, command: FindTonight) -> Questio
     case, _ = must_see(found.case, found.viewer)
     if case.confidential:
         return hub.contact(_code(case))
+    if found.viewer.police and work.now - case.recorded_at > STANDING_THERE:
+        raise refused("police-write-mostly", "Where they sleep is told to police only as they stand there.")
     case.must_be_open()
     record = await work.needs.find(case.case_id, command.need_id)
     if record is None:

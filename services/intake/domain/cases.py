@@ -17,6 +17,7 @@ class Case:
     agency_id: AgencyId
     opened_by: WorkerName
     opened_at: datetime
+    recorded_at: datetime
     closed_at: datetime | None
     facts: Facts
     arrival_code: ArrivalCode | None

@@ -1,7 +1,7 @@
 """Requests as both doors bring them, read into the domain's words. Refusals name the field, never its
 value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TypeVar
 from uuid import UUID
@@ -92,7 +92,10 @@ def first_lodging_need(needs: Sequence[NeedRequest]) -> int:
     )
 
 
-def household_in(message: intake.Household) -> Household:
+def household_in(message: intake.Household, areas: Collection[str] = ()) -> Household:
+    area = message.area.strip()
+    if areas and area and area not in areas:
+        raise invalid("area-unknown", "The region has no such area.", field="household.area")
     return Household(
         persons=tuple(
             _person_in(person, f"household.persons[{index}]") for index, person in enumerate(message.persons)
@@ -102,7 +105,7 @@ def household_in(message: intake.Household) -> Household:
         unsheltered=message.unsheltered,
         survivor=message.survivor,
         fleeing=message.fleeing,
-        area=message.area.strip(),
+        area=area,
         handoff_point=message.handoff_point,
         handoff_slot=message.handoff_slot,
     )

@@ -1,7 +1,6 @@
 """IntakeService, as both doors serve it."""
 
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -44,7 +43,13 @@ class IntakeRpc:
         hub: Hub,
         watchers: Watchers,
         metrics: Metrics,
+        fingerprints: bytes,
+        areas: Collection[str],
     ) -> None:
+        """`fingerprints` is the secret behind the fingerprints of commands, which hold names. `areas` are the
+        words that may stand for where a household can live; none given means any word."""
+        self._fingerprints = fingerprints
+        self._areas = areas
         self._works = works
         self._matching = matching
         self._hub = hub
@@ -82,7 +87,7 @@ class IntakeRpc:
         """The case first, and committed; only then matching is asked for tonight. A repeated command asks
         again, and is answered with the place that is held already."""
         case_id = requests.optional_uuid(request.case_id, "case_id")
-        household = requests.household_in(request.household)
+        household = requests.household_in(request.household, self._areas)
         needs = requests.needs_in(request.needs)
         said = request.HasField("occurred_at")
         occurred_at = requests.moment_in(request.occurred_at, "occurred_at") if said else None
@@ -143,7 +148,7 @@ class IntakeRpc:
         self, request: intake.AnswerReferralRequest, call: Call
     ) -> intake.AnswerReferralResponse:
         """Kept nowhere here: matching remembers the answer under this command's key."""
-        _command(request, call)
+        Command.of(call, request, self._fingerprints)
         case_id = requests.optional_uuid(request.case_id, "case_id")
         referral_id = ReferralId(requests.uuid_in(request.referral_id, "referral_id"))
 
@@ -237,12 +242,9 @@ class IntakeRpc:
             work.cause = call
             return (await act(work)).SerializeToString(deterministic=True)
 
-        return answer.FromString(await once(self._works, _command(request, call), acted, self._metrics))
-
-
-def _command(request: Message, call: Call) -> Command:
-    said = call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
-    return Command(call.principal.subject, call.idempotency_key, hashlib.sha256(said).digest())
+        return answer.FromString(
+            await once(self._works, Command.of(call, request, self._fingerprints), acted, self._metrics)
+        )
 
 
 def _asker(call: Call) -> Asker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -180,10 +179,7 @@ class LogisticsRpc:
         self, request: Message, call: Call, act: Act[R], response: type[R], principal: str = ""
     ) -> R:
         """Act once for this key of this principal, and give the same answer ever after."""
-        said = call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
-        command = Command(
-            principal or call.principal.subject, call.idempotency_key, hashlib.sha256(said).digest()
-        )
+        command = Command.of(call, request, principal=principal)
 
         async def acted(work: Work) -> bytes:
             return (await act(work)).SerializeToString(deterministic=True)

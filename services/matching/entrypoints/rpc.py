@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -167,10 +166,7 @@ class MatchingRpc:
         return await self._once(request, call, act, pb.ImportOccupanciesResponse)
 
     async def _once(self, request: Message, call: Call, act: Act[R], answer: type[R]) -> R:
-        fingerprint = hashlib.sha256(
-            call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
-        ).digest()
-        command = Command(call.principal.subject, call.idempotency_key, fingerprint)
+        command = Command.of(call, request)
 
         async def acted(work: MatchingWork) -> bytes:
             work.cause = call

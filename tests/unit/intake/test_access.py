@@ -38,6 +38,7 @@ def case(*, confidential: bool, agency: AgencyType = AgencyType.OUTREACH, assign
         agency_id=AGENCIES[agency].agency_id,
         opened_by=WorkerName("opener"),
         opened_at=NOON,
+        recorded_at=NOON,
         closed_at=None,
         facts=Facts(1, 0, 0, "", False, False, False, confidential, "", 1),
         arrival_code=ArrivalCode("CODE") if confidential else None,

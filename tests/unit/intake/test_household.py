@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
+from aid.intake.v1 import intake_pb2 as messages
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from services.intake.domain.household import (
     facts_of,
 )
 from services.intake.domain.refusal import Refusal
+from services.intake.entrypoints.requests import household_in
 
 TODAY = date(2026, 11, 24)
 
@@ -112,3 +114,12 @@ def test_facts_have_no_field_for_anything_personal() -> None:
         *("adults", "children", "infants", "newborn_space_from_week", "wheelchair", "pets"),
         *("unsheltered", "confidential", "area", "revision"),
     }
+
+
+def test_where_the_region_names_its_areas_no_other_word_is_taken() -> None:
+    areas = ("riverside", "hillside")
+    assert household_in(messages.Household(area="riverside"), areas).area == "riverside"
+    assert household_in(messages.Household(), areas).area == ""
+    with pytest.raises(Refusal) as refused:
+        household_in(messages.Household(area="jane-doe-lives-here"), areas)
+    assert refused.value.reason == "area-unknown"
