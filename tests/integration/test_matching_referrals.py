@@ -24,6 +24,7 @@ from tests.support.matching import (
     HUB,
     HUB_PHONE,
     INTAKE,
+    LOGISTICS,
     MOTEL,
     REFERRALS,
     SHELTER,
@@ -75,9 +76,38 @@ async def test_the_report_alone_finds_a_place_too(world: World) -> None:
     [case_id], need = cases(1), lodging(urgency=common.URGENCY_SOON)
     await world.hear(intake.CaseOpened(case_id=case_id, facts=facts()), reported(case_id, need, facts()))
     [proposed] = await world.said(REFERRALS, case_id)
-    assert (proposed.need_id, proposed.place, proposed.contact) == (need.need_id, "East shelter", "555-0142")
+    assert (proposed.need_id, proposed.contact) == (need.need_id, HUB_PHONE)
+    assert await world.described(case_id, proposed) == [("East shelter", "555-0142")]
     assert proposed.expires_at.ToDatetime(UTC) == world.clock.now() + timedelta(hours=24)
     assert (await world.tonight(facts(), need, case_id)).held.referral_id == proposed.referral_id
+
+
+async def test_a_topic_says_nothing_of_a_place_whoever_it_belongs_to(world: World) -> None:
+    await world.offer(3)
+    await world.offer(3, who=HUB, name="Safe house", confidential=True)
+    for case_id, of in zip(cases(2), (facts(), facts(confidential=True)), strict=True):
+        await world.hear(reported(case_id, lodging(), of, "HKRW4477"))
+    said = await world.database.pool.fetch("SELECT headers::text, payload FROM outbox")
+    assert len(said) == 2
+    for word in (b"East shelter", b"555-0142", b"Safe house", b"HKRW4477"):
+        assert not [row for row in said if word in row["payload"] or word.decode() in row["headers"]]
+
+
+async def test_only_the_cases_own_referrals_are_described_and_only_to_intake(world: World) -> None:
+    await world.offer(3)
+    mine, theirs = cases(2)
+    proposed = []
+    for case_id in (mine, theirs):
+        await world.hear(reported(case_id, lodging(), facts()))
+        proposed += await world.said(REFERRALS, case_id)
+    assert await world.described(mine, *proposed) == [("East shelter", "555-0142")]
+    assert await world.described(str(uuid7()), *proposed) == []
+    with pytest.raises(Refusal, match="too-many-referrals"):
+        await world.described(mine, *proposed[:1] * 101)
+    request = pb.DescribeReferralsRequest(case_id=mine, referral_ids=[proposed[0].referral_id])
+    for who, reason in ((SHELTER, "role-not-allowed"), (LOGISTICS, "caller-not-allowed")):
+        with pytest.raises(AidError, match=reason):
+            await world.ask("DescribeReferrals", request, who)
 
 
 async def test_no_place_is_answered_with_the_reason_and_the_fact_that_would_change_it(world: World) -> None:
@@ -174,7 +204,7 @@ async def test_a_silent_provider_is_passed_over(world: World) -> None:
     await world.offer(1, who=MOTEL, name="Motel")
     await world.advance(timedelta(hours=2))
     [*_, proposed] = await world.said(REFERRALS, case_id)
-    assert proposed.place == "Motel"
+    assert await world.described(case_id, proposed) == [("Motel", "555-0142")]
 
 
 async def test_who_does_not_come_loses_the_place_after_the_first_night(world: World) -> None:
@@ -250,7 +280,7 @@ async def test_a_household_that_begins_to_hide_leaves_the_place_that_others_know
     await world.hear(reported(case_id, need, facts()))
     await world.hear(intake.HouseholdChanged(case_id=case_id, facts=facts(confidential=True, revision=2)))
     first, withdrawn, second = await world.said(REFERRALS, case_id)
-    assert (first.place, second.place, second.contact) == ("East shelter", "", HUB_PHONE)
+    assert await world.described(case_id, first, second) == [("East shelter", "555-0142"), ("", HUB_PHONE)]
     assert withdrawn.referral_id == first.referral_id
 
 
@@ -274,7 +304,7 @@ async def test_a_household_in_hiding_goes_through_the_hub_and_nobody_else_sees_i
     hiding = facts(adults=1, children=1, confidential=True, newborn_space_from_week="2026-W10")
     await world.hear(reported(case_id, need, hiding, "HKRW4477"))
     [proposed] = await world.said(REFERRALS, case_id)
-    assert (proposed.place, proposed.contact) == ("", HUB_PHONE)
+    assert await world.described(case_id, proposed) == [("", HUB_PHONE)]
     [entry] = (await world.ask("ListHubDesk", pb.ListHubDeskRequest(), HUB)).entries
     assert (entry.arrival_code, entry.head_count, entry.nights) == ("HKRW4477", 3, 2)
     assert (entry.referral.place, entry.referral.arrival_code) == ("Safe house", "HKRW4477")
@@ -306,7 +336,8 @@ async def test_food_is_counted_in_portions_and_given_beside_the_bed(world: World
     [case_id] = cases(1)
     food = common.Need(need_id=str(uuid7()), kind=common.NEED_KIND_FOOD, from_date="2026-03-02", nights=3)
     await world.hear(reported(case_id, lodging(), facts(adults=2)), reported(case_id, food, facts(adults=2)))
-    assert {each.place for each in await world.said(REFERRALS, case_id)} == {"East shelter", "Kitchen"}
+    shown = await world.described(case_id, *await world.said(REFERRALS, case_id))
+    assert {place for place, _ in shown} == {"East shelter", "Kitchen"}
     assert await world.nights(kitchen, 4) == [(10, 2), (10, 2), (10, 2), (10, 0)]
 
 
@@ -509,6 +540,17 @@ async def test_how_many_places_are_held_and_taken_is_counted(world: World) -> No
     assert 'referrals_total{outcome="proposed"} 2.0' in told
 
 
+async def test_a_victim_service_provider_offers_no_place_openly(stack: RunningStack) -> None:
+    async with matching(stack, hiding_places=[SHELTER.agency]) as world:
+        with pytest.raises(Refusal, match="must-be-confidential"):
+            await world.offer(1)
+        hidden = await world.offer(1, confidential=True)
+        with pytest.raises(Refusal, match="must-be-confidential"):
+            await world.offer(1, offer_id=hidden)
+        assert await world.nights(hidden, 1) == [(1, 0)]
+        await world.offer(1, who=MOTEL, name="Motel")
+
+
 async def test_a_household_that_grew_is_matched_again(world: World) -> None:
     await world.offer(2, name="Small")
     [case_id], need = cases(1), lodging()
@@ -516,7 +558,7 @@ async def test_a_household_that_grew_is_matched_again(world: World) -> None:
     await world.offer(9, name="Large")
     await world.hear(intake.HouseholdChanged(case_id=case_id, facts=facts(adults=2, infants=1, revision=2)))
     first, _, second = await world.said(REFERRALS, case_id)
-    assert (first.place, second.place) == ("Small", "Large")
+    assert [place for place, _ in await world.described(case_id, first, second)] == ["Small", "Large"]
     await world.hear(intake.HouseholdChanged(case_id=case_id, facts=facts(adults=1, infants=1, revision=3)))
     assert await world.told(case_id) == ["ReferralProposed", "ReferralWithdrawn", "ReferralProposed"]
 
@@ -555,3 +597,16 @@ async def test_freed_places_reach_only_who_could_take_them(world: World) -> None
     await world.client(holder, held.referral_id, False)
     proposed = [case_id for case_id in waiting if "ReferralProposed" in await world.told(case_id)]
     assert proposed == waiting[-1:]
+
+
+async def test_referrals_of_another_case_are_not_described(world: World) -> None:
+    await world.offer(1)
+    mine, other = cases(2)
+    held = (await world.tonight(facts(), case_id=mine)).held
+    for case_id, found in ((mine, ["East shelter"]), (other, [])):
+        request = pb.DescribeReferralsRequest(case_id=case_id, referral_ids=[held.referral_id, str(uuid7())])
+        answer = await world.ask("DescribeReferrals", request, INTAKE)
+        assert [each.place for each in answer.referrals] == found
+    many = pb.DescribeReferralsRequest(case_id=mine, referral_ids=[held.referral_id] * 101)
+    with pytest.raises(Refusal, match="too-many-referrals"):
+        await world.ask("DescribeReferrals", many, INTAKE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,6 +46,7 @@ SHELTER = Principal("shelter-desk", "agency-shelter", frozenset({"provider"}))
 MOTEL = Principal("motel-desk", "agency-motel", frozenset({"provider"}))
 HUB = Principal("hub-desk", "agency-hub", frozenset({"hub"}))
 INTAKE = Principal("intake", "", frozenset({"service"}))
+LOGISTICS = Principal("logistics", "", frozenset({"service"}))
 OPERATOR = Principal("operator", "region", frozenset({"operator"}))
 
 ANYBODY = pb.Rules(max_persons=0, children=True, without_children=True, wheelchair=True, pets=True)
@@ -118,6 +119,14 @@ class World:
         answer: pb.FindTonightResponse = await self.ask("FindTonight", request, INTAKE)
         return answer
 
+    async def described(self, case_id: str, *proposed: said.ReferralProposed) -> list[tuple[str, str]]:
+        """Place and contact of proposals, as intake may show them to the case's agency."""
+        ids = [each.referral_id for each in proposed]
+        request = pb.DescribeReferralsRequest(case_id=case_id, referral_ids=ids)
+        answer = await self.ask("DescribeReferrals", request, INTAKE)
+        shown = {each.referral_id: (each.place, each.contact) for each in answer.referrals}
+        return [shown[referral_id] for referral_id in ids if referral_id in shown]
+
     async def client(self, case_id: str, referral_id: str, accepted: bool) -> str:
         request = pb.AnswerReferralRequest(case_id=case_id, referral_id=referral_id, accepted=accepted)
         answer = await self.ask("AnswerReferral", request, INTAKE)
@@ -140,6 +149,17 @@ class World:
         answer = await self.ask("ListOffers", pb.ListOffersRequest(nights=nights), who)
         view = next(view for view in answer.offers if view.offer.offer_id == offer_id)
         return [(night.capacity, night.taken) for night in view.nights]
+
+    async def places(self, case_id: str) -> list[str]:
+        """The places that were proposed to a case, in order, as its agency is told them when it asks."""
+        proposed = [
+            each for each in await self.said(REFERRALS, case_id) if isinstance(each, said.ReferralProposed)
+        ]
+        ids = [each.referral_id for each in proposed]
+        request = pb.DescribeReferralsRequest(case_id=case_id, referral_ids=ids)
+        answer = await self.ask("DescribeReferrals", request, INTAKE)
+        names = {each.referral_id: str(each.place) for each in answer.referrals}
+        return [names[each] for each in ids]
 
     async def told(self, case_id: str) -> list[str]:
         """The types of what was announced about a case, in order."""
@@ -246,8 +266,11 @@ def cases(count: int) -> Sequence[str]:
 
 
 @asynccontextmanager
-async def matching(stack: RunningStack, terms: MatchingTerms | None = None) -> AsyncIterator[World]:
-    """A world in the evening; its rounds have begun."""
+async def matching(
+    stack: RunningStack, terms: MatchingTerms | None = None, hiding_places: Collection[str] = ()
+) -> AsyncIterator[World]:
+    """A world in the evening; its rounds have begun. `hiding_places`: agencies that are victim service
+    providers."""
     made = await stack.database("matching")
     settings = DatabaseSettings(
         dsn=made.dsn, password_file=made.password_file, owner_dsn=made.owner_dsn,
@@ -256,7 +279,7 @@ async def matching(stack: RunningStack, terms: MatchingTerms | None = None) -> A
     await migrate(settings, "services.chassis", "services.matching")
     clock, metrics = FixedClock(EVENING), Metrics()
     async with Database.connect(settings) as database:
-        chosen = (terms or MatchingTerms()).terms(HubSettings())
+        chosen = (terms or MatchingTerms()).terms(HubSettings(), hiding_places)
         app = assemble(database, clock, Topics.load(Path(TOPICS)), metrics, chosen)
         await app.works.run(begin_rounds)
         yield World(app, database, clock, metrics)
