@@ -150,17 +150,6 @@ class World:
         view = next(view for view in answer.offers if view.offer.offer_id == offer_id)
         return [(night.capacity, night.taken) for night in view.nights]
 
-    async def places(self, case_id: str) -> list[str]:
-        """The places that were proposed to a case, in order, as its agency is told them when it asks."""
-        proposed = [
-            each for each in await self.said(REFERRALS, case_id) if isinstance(each, said.ReferralProposed)
-        ]
-        ids = [each.referral_id for each in proposed]
-        request = pb.DescribeReferralsRequest(case_id=case_id, referral_ids=ids)
-        answer = await self.ask("DescribeReferrals", request, INTAKE)
-        names = {each.referral_id: str(each.place) for each in answer.referrals}
-        return [names[each] for each in ids]
-
     async def told(self, case_id: str) -> list[str]:
         """The types of what was announced about a case, in order."""
         return [type(message).__name__ for message in await self.said(REFERRALS, case_id)]
