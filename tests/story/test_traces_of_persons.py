@@ -79,7 +79,6 @@ class Marked:
         told = {f"text of the {self.name} household": self.token}
         for number, day in enumerate(dates):
             told[f"date {number} of the {self.name} household"] = day.isoformat()
-            told[f"date {number} of the {self.name} household, closed up"] = f"{day:%Y%m%d}"
         return told
 
     def seen_in(self, shown: str) -> int:
@@ -342,7 +341,7 @@ def test_what_is_planted_in_each_kind_of_store_is_found(searched: Searched, driv
         assert any(where.startswith(f"file postgres/{service}/pg_wal/") for where in found)
     for log in stack.state.log.glob("*.log"):
         assert f"log log/{log.name}" in found
-    assert "prometheus service" in found
+    assert "prometheus service" in found or stack.record.prometheus is None
 
 
 def test_everything_was_looked_through(searched: Searched) -> None:
@@ -358,7 +357,7 @@ def test_everything_was_looked_through(searched: Searched) -> None:
     for service in ("intake", "matching", "logistics"):
         assert f"{service}/{service}.public.idempotency as text" in seen["table"]
     assert "intake/intake.keystore.subject_key as binary" in seen["table"]
-    processes = ("intake", "matching", "logistics", "picture", "kafka", "postgres-intake", "prometheus")
+    processes = ("intake", "matching", "logistics", "picture", "kafka", "postgres-intake")
     assert seen["log"] >= {f"log/{name}.log" for name in processes}
 
 
@@ -395,6 +394,9 @@ async def planted_rows(driven: Driven, planted: str) -> AsyncIterator[None]:
 async def planted_label(driven: Driven, planted: str) -> AsyncIterator[None]:
     """A target that nobody serves: what Prometheus says of it carries its label."""
     stack = driven.played.stack
+    if stack.record.prometheus is None:  # a workstation can do without it
+        yield
+        return
     file = stack.state.folder / "prometheus" / "targets.json"
     targets = json.loads(file.read_bytes())
     values = f"http://{HOST}:{stack.record.prometheus}/api/v1/label/service/values"
