@@ -20,6 +20,8 @@ from deploy.local.paths import State, unprivileged, write_private
 from deploy.local.ports import HOST
 
 SUPERUSER = "postgres"
+# It recovers, or it died while it was asked.
+NOT_YET = (asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError, asyncpg.InternalClientError)
 
 # No unix socket: nothing to keep short, nothing for another user to find. No detail and no statement in the
 # log: both carry the values of rows, and the log is outside the vault.
@@ -140,7 +142,7 @@ class Cluster:
         """Whether it accepts connections, recovery included."""
         try:
             connection = await self.superuser()
-        except (OSError, asyncpg.CannotConnectNowError):
+        except (OSError, *NOT_YET):
             return False
         await connection.close()
         return True
