@@ -140,6 +140,7 @@ class Metrics:
         )
 
     def _declare_people(self) -> None:
+        """Of people, but of nobody in hiding: whoever reads a figure twice would learn when there was one more."""
         self.cases_opened_total = self._counter("cases_opened_total", "Cases that agencies opened.")
         self.needs_reported_total = self._counter(
             "needs_reported_total", "Needs that were reported.", ["kind"]

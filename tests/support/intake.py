@@ -99,6 +99,7 @@ class Intake:
     matching: ToldMatching
     secrets: Secrets
     settings: DatabaseSettings
+    metrics: Metrics
 
     async def ask(self, method: str, request: Message, who: Principal, key: str | None = None) -> Any:
         """As a door does it: the method's rule first, then its implementation."""
@@ -210,12 +211,12 @@ async def opened_intake(
     async with Database.connect(settings) as database:
         keyring = Keyring.of(KeyringSettings(file=kek))
         secrets = await secrets_of(database, keyring)
-        clock, matching = FixedClock(NOON), ToldMatching()
+        clock, matching, metrics = FixedClock(NOON), ToldMatching(), Metrics()
         application = assemble(
             database=database, clock=clock, topics=Topics.load(TOPICS), keyring=keyring, secrets=secrets,
-            matching=matching, hub=HUB, metrics=Metrics(), watch_look_again_s=look_again_s,
+            matching=matching, hub=HUB, metrics=metrics, watch_look_again_s=look_again_s,
         )  # fmt: skip
-        intake = Intake(application, database, clock, matching, secrets, settings)
+        intake = Intake(application, database, clock, matching, secrets, settings, metrics)
         await _register(intake)
         yield intake
 

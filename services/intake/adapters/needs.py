@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from services.chassis.work import Work
-from services.intake.application.ports import NeedRecord, NewCase
+from services.intake.application.ports import Met, NeedRecord, NewCase
 from services.intake.domain.cases import Case
 from services.intake.domain.ids import AllocationId, CaseId, NeedId, ReferralId
 from services.intake.domain.needs import Need, NeedKind, Urgency
@@ -55,7 +55,9 @@ WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL 
 """
 # Two bags of one need that arrive at the same time would each see only themselves: the case's lock makes the
 # second one look after the first has committed.
-_LOCK_CASE = "SELECT true FROM case_file WHERE case_id = $1 FOR UPDATE"
+_LOCK_CASE = """
+SELECT confidential FROM case_file JOIN household USING (household_id) WHERE case_id = $1 FOR UPDATE OF case_file
+"""
 _MEET_WHEN_HANDED_OVER = """
 UPDATE need SET met_at = $3, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL
@@ -130,17 +132,18 @@ class PostgresNeeds:
         """Whether one of these ids is in use. Looked at only for ids that a caller made."""
         return bool(need_ids and await self._work.peek(_TAKEN, list(need_ids)))
 
-    async def meet(self, case_id: CaseId, need_id: NeedId) -> NeedKind | None:
-        """Its kind, if it became met by this. Under the case's lock: a snapshot of the case tells of it, or comes first."""
-        await self._work.connection.execute(_LOCK_CASE, case_id)
-        kind = await self._work.connection.fetchval(_MEET, case_id, need_id, self._work.now)
-        return None if kind is None else NeedKind(kind)
+    async def meet(self, case_id: CaseId, need_id: NeedId) -> Met | None:
+        """What became met by this. Under the case's lock: a snapshot of the case tells of it, or comes first."""
+        return await self._meet(_MEET, case_id, need_id)
 
-    async def meet_when_handed_over(self, case_id: CaseId, need_id: NeedId) -> NeedKind | None:
-        """Its kind, if all its pieces have been handed over and it became met by this."""
-        await self._work.connection.execute(_LOCK_CASE, case_id)
-        kind = await self._work.connection.fetchval(_MEET_WHEN_HANDED_OVER, case_id, need_id, self._work.now)
-        return None if kind is None else NeedKind(kind)
+    async def meet_when_handed_over(self, case_id: CaseId, need_id: NeedId) -> Met | None:
+        """What became met by this: all its pieces have been handed over."""
+        return await self._meet(_MEET_WHEN_HANDED_OVER, case_id, need_id)
+
+    async def _meet(self, statement: str, case_id: CaseId, need_id: NeedId) -> Met | None:
+        hidden = await self._work.connection.fetchval(_LOCK_CASE, case_id)
+        kind = await self._work.connection.fetchval(statement, case_id, need_id, self._work.now)
+        return None if kind is None else Met(NeedKind(kind), hidden)
 
     def unmatched(
         self, case_id: CaseId, need_id: NeedId, why: Unmatched, would_change: WouldChange | None

@@ -79,13 +79,14 @@ class PostgresWork(IntakeWork):
         self.after_commit(lambda: self._count(events))
 
     def _count(self, events: Sequence[CaseEvent]) -> None:
+        """Households in hiding are in no figure: one more would say that there is one, and when."""
         for event in events:
             match event:
-                case CaseOpened():
+                case CaseOpened() if not event.facts.confidential:
                     self._metrics.cases_opened_total.inc()
-                case NeedReported():
+                case NeedReported() if not event.facts.confidential:
                     self._metrics.needs_reported_total.labels(event.need.kind.value).inc()
-                case NeedMet():
+                case NeedMet() if not event.hidden:
                     self._metrics.needs_met_total.labels(event.kind.value).inc()
                 case _:
                     pass

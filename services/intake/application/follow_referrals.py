@@ -117,12 +117,12 @@ async def referrals_stand(work: IntakeWork, told: ReferralsAsTheyStand) -> None:
 
 async def meet_when_handed_over(work: IntakeWork, case_id: CaseId, need_id: NeedId) -> None:
     """The need is met when all its pieces have been handed over."""
-    kind = await work.needs.meet_when_handed_over(case_id, need_id)
-    if kind is not None:
-        work.tell(NeedMet(case_id, need_id, kind))
+    met = await work.needs.meet_when_handed_over(case_id, need_id)
+    if met is not None:
+        work.tell(NeedMet(case_id, need_id, met.kind, met.hidden))
 
 
 async def _meet(work: IntakeWork, case_id: CaseId, need_id: NeedId) -> None:
-    kind = await work.needs.meet(case_id, need_id)
-    if kind is not None:
-        work.tell(NeedMet(case_id, need_id, kind))
+    met = await work.needs.meet(case_id, need_id)
+    if met is not None:
+        work.tell(NeedMet(case_id, need_id, met.kind, met.hidden))

@@ -35,9 +35,12 @@ class NeedWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class NeedMet:
+    """`kind` and `hidden` (its household is in hiding) are for the figures, and travel nowhere."""
+
     case_id: CaseId
     need_id: NeedId
     kind: NeedKind
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from services.intake.application.close_case import CloseCase, close_case
 from services.intake.application.find_tonight import FindTonight, find_tonight
 from services.intake.application.get_handoff import Handoff, get_handoff
 from services.intake.application.open_case import OpenCase, open_case
-from services.intake.application.ports import Hub, IntakeWork, Matching
+from services.intake.application.ports import Hub, HubContact, IntakeWork, Matching
 from services.intake.application.register import RegisterWorker, register_agency, register_worker
 from services.intake.application.report_need import ReportNeed, report_need
-from services.intake.application.view_case import show_case
+from services.intake.application.view_case import CaseView, show_case
 from services.intake.application.watch_case import Watchers, watch_case
 from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
 from services.intake.domain.agencies import Agency, Asker
@@ -179,7 +179,7 @@ class IntakeRpc:
     async def GetCase(self, request: intake.GetCaseRequest, call: Call) -> intake.GetCaseResponse:
         case_id = requests.case_id_in(request.case_id)
         view = await show_case(self._works, self._matching, _asker(call), case_id, "GetCase", call)
-        self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
+        self._count_disclosed(view)
         return intake.GetCaseResponse(case=case_message(view))
 
     async def WatchCase(
@@ -189,7 +189,7 @@ class IntakeRpc:
         views = watch_case(self._works, self._matching, self._watchers, _asker(call), case_id, call)
         async with aclosing(views):
             async for view in views:
-                self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
+                self._count_disclosed(view)
                 yield intake.WatchCaseResponse(case=case_message(view))
 
     async def GetHandoff(self, request: intake.GetHandoffRequest, call: Call) -> intake.GetHandoffResponse:
@@ -226,8 +226,14 @@ class IntakeRpc:
         command = FindTonight(_asker(call), case_id, need_id)
         answer = await find_tonight(self._works, self._matching, self._hub, command, call)
         message = tonight_message(answer)
-        self._metrics.find_tonight_total.labels(message.WhichOneof("answer")).inc()
+        if not isinstance(answer, HubContact):
+            self._metrics.find_tonight_total.labels(message.WhichOneof("answer")).inc()
         return message
+
+    def _count_disclosed(self, view: CaseView) -> None:
+        """Of a household in hiding only the access log tells."""
+        if not view.confidential:
+            self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
 
     async def _once(
         self,
