@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from services.chassis import kafka_admin, logs
@@ -26,7 +26,14 @@ _LOOK_EVERY_S = 0.5
 _LONGEST_WAIT_S = 4.0
 _REPEATED_AFTER_S = 10.0
 
+# Of the time for the whole shutdown, what the engine may take of it.
+_SHARE_OF_GRACE = 0.6
+
 Fail = Callable[[BaseException], None]
+
+
+class UndrainedError(Exception):
+    """The engine did not come to an end in time."""
 
 
 class Engine(Protocol):
@@ -80,14 +87,19 @@ class PicturePart:
         await self._broken
 
     async def drain(self) -> None:
-        """Let the engine finish. What is cut short, when Kafka does not answer, is taken in again."""
+        """Let the engine finish; raises UndrainedError when it cannot, which without Kafka it never can.
+
+        What it leaves undone was not committed and is taken in again. Cancelling is no help: Faust ignores it.
+        """
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait({self._work})
         if self._engine is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.grace_s * 0.8):
-                    await self._engine.stop()
+            stopping = asyncio.create_task(self._engine.stop())
+            _, unfinished = await asyncio.wait({stopping}, timeout=self._settings.grace_s * _SHARE_OF_GRACE)
+            if unfinished:
+                raise UndrainedError(self.name)
+            await stopping
 
     def _ended(self, work: asyncio.Task[None]) -> None:
         if not work.cancelled():

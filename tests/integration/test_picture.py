@@ -257,6 +257,30 @@ async def test_it_goes_on_after_the_broker_was_killed(tmp_path: Path) -> None:
             await around.until(story.shown())
 
 
+async def test_told_to_stop_while_kafka_is_down_it_ends_in_time_and_loses_nothing(tmp_path: Path) -> None:
+    with temporary_state() as folder, running(folder, "--only", "kafka") as stack:
+        around = await environment(stack, tmp_path)
+        around.grace_s = 5
+        story = around.story()
+        _busy_day(story)
+        async with picture(around) as process:
+            await around.feed(story)
+            await process.taken_in(at_least=1)
+            hold = stack.state.held / "kafka"
+            hold.touch()
+            os.kill(stack.process("kafka"), signal.SIGKILL)
+            await process.logged("lag-unknown")
+            assert (await process.get("/readyz")).status_code == 200
+            assert (await process.get("/livez")).status_code == 200
+            async with asyncio.timeout(10):
+                await process.stop()
+        hold.unlink()
+        await around.kafka_answers()
+        async with picture(around):
+            around.advance(timedelta(hours=1))
+            await around.until(BUSY_DAY)
+
+
 async def test_a_running_picture_begins_anew_when_it_is_kept_running(
     stack: RunningStack, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ class Environment:
     topic: str
     store: str = "memory"
     bootstrap: str = ""
+    grace_s: int = 25
 
     @property
     def kafka(self) -> KafkaSettings:
@@ -135,6 +136,7 @@ class Environment:
             "AID_TOPICS__FILE": str(self.folder / "topics.yaml"),
             "AID_CLOCK__FILE": str(self.folder / "clock"),
             "AID_HTTP__PORT": "0",
+            "AID_GRACE_S": str(self.grace_s),
             "AID_PICTURE__GROUP": self.group,
             "AID_PICTURE__CASES": self.cases,
             "AID_PICTURE__REFERRALS": self.referrals,
