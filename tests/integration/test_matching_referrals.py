@@ -597,16 +597,3 @@ async def test_freed_places_reach_only_who_could_take_them(world: World) -> None
     await world.client(holder, held.referral_id, False)
     proposed = [case_id for case_id in waiting if "ReferralProposed" in await world.told(case_id)]
     assert proposed == waiting[-1:]
-
-
-async def test_referrals_of_another_case_are_not_described(world: World) -> None:
-    await world.offer(1)
-    mine, other = cases(2)
-    held = (await world.tonight(facts(), case_id=mine)).held
-    for case_id, found in ((mine, ["East shelter"]), (other, [])):
-        request = pb.DescribeReferralsRequest(case_id=case_id, referral_ids=[held.referral_id, str(uuid7())])
-        answer = await world.ask("DescribeReferrals", request, INTAKE)
-        assert [each.place for each in answer.referrals] == found
-    many = pb.DescribeReferralsRequest(case_id=mine, referral_ids=[held.referral_id] * 101)
-    with pytest.raises(Refusal, match="too-many-referrals"):
-        await world.ask("DescribeReferrals", many, INTAKE)
