@@ -27,7 +27,7 @@ from tests.support.messaging import until
 from tests.support.stack import RunningStack, running, temporary_state
 from tests.support.stores import records
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 CASES = "aid.intake.cases.v1"
 MINUTE = 60.0  # seconds of accepting cases

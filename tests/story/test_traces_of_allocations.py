@@ -28,7 +28,7 @@ from tests.support.linkage import Batch, Outcome, Seen, Trace, attacks, fare
 from tests.support.stores import records
 from tests.support.story import Played
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 ITEMS = ("baby-bottle", "crib-sheet")
 HOUSEHOLDS, ROUNDS = 40, 2

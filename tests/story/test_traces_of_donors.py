@@ -27,7 +27,7 @@ from services.logistics.domain.pledges import hashed
 from tests.support.stores import Kept, Needles, everything, records, tables
 from tests.support.story import Played
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 AREA, ITEM, SEATS = "harborside", "car-seat-infant", 6
 SERVICES = ("intake", "matching", "logistics")

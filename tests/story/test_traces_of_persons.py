@@ -35,7 +35,7 @@ from deploy.local.story.stage import until
 from tests.support.stores import Kept, Needles, everything
 from tests.support.story import Played
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 AREA = "hillside"
 ITEM = "infant-formula"
