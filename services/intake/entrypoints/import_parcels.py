@@ -15,6 +15,7 @@ from services.intake.domain.hmis_import import (
     Person,
     Placement,
     Project,
+    ProjectType,
 )
 from services.intake.entrypoints.import_export import Reading
 
@@ -145,7 +146,7 @@ class Parcels:
 def _offer(offer: Offer) -> matching.ImportedOffer:
     minors = offer.household_type is HouseholdType.ONLY_CHILDREN
     terms = matching.Offer(
-        kind=common.NEED_KIND_LODGING,
+        kind=_kind(offer.project_type),
         name=offer.project_name,
         contact=offer.organisation_name,
         unit=matching.UNIT_BED,
@@ -162,7 +163,7 @@ def _offer(offer: Offer) -> matching.ImportedOffer:
 
 def _without_beds(project: Project) -> matching.ImportedOffer:
     terms = matching.Offer(
-        kind=common.NEED_KIND_LODGING,
+        kind=_kind(project.project_type),
         name=project.name,
         contact=project.organisation_name,
         unit=matching.UNIT_BED,
@@ -170,6 +171,11 @@ def _without_beds(project: Project) -> matching.ImportedOffer:
         confidential=project.for_survivors,
     )
     return matching.ImportedOffer(source_key=project.source_key, offer=terms)
+
+
+def _kind(project_type: ProjectType) -> common.NeedKind.ValueType:
+    """Permanent housing is no bed for a night: its places are known, and nobody is sent there tonight."""
+    return common.NEED_KIND_HOUSING if project_type.permanent else common.NEED_KIND_LODGING
 
 
 def _iso(day: date | None) -> str:

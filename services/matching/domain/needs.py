@@ -11,11 +11,12 @@ from services.matching.domain.ids import CaseId, NeedId, OfferId
 
 
 class Kind(StrEnum):
-    """What a need asks for."""
+    """What a need asks for; housing is offered, and asked for by nobody yet."""
 
     LODGING = "lodging"
     FOOD = "food"
     GOODS = "goods"
+    HOUSING = "housing"
 
 
 class Urgency(StrEnum):

@@ -59,8 +59,8 @@ class Offer:
 
     def check(self) -> None:
         """Raise Refusal when the terms cannot be meant."""
-        if self.kind not in (Kind.LODGING, Kind.FOOD):
-            raise invalid("offer-kind", "An offer is of lodging or of food.")
+        if self.kind is Kind.GOODS:
+            raise invalid("offer-kind", "An offer is of lodging, of food or of housing.")
         if (self.kind is Kind.FOOD) != (self.unit is Unit.PORTION):
             raise invalid("offer-unit", "Food is offered in portions, lodging in beds or rooms.")
         if not self.name.strip():

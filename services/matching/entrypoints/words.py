@@ -18,6 +18,7 @@ KINDS = {
     common.NEED_KIND_LODGING: Kind.LODGING,
     common.NEED_KIND_FOOD: Kind.FOOD,
     common.NEED_KIND_GOODS: Kind.GOODS,
+    common.NEED_KIND_HOUSING: Kind.HOUSING,
 }
 URGENCIES = {
     common.URGENCY_UNSPECIFIED: Urgency.SOON,
@@ -71,7 +72,7 @@ def facts(message: common.Facts) -> Facts:
 def need(case_id: CaseId, message: common.Need) -> Need:
     """Raises Refusal `need-kind-unknown`, `need-invalid`, `need-id-invalid` or `from-date-invalid`."""
     kind = KINDS.get(message.kind)
-    if kind is None:
+    if kind is None or kind is Kind.HOUSING:
         raise invalid("need-kind-unknown", "The kind of a need is lodging, food or goods.")
     goods = kind is Kind.GOODS
     counted = message.quantity > 0 and bool(message.item_id)
