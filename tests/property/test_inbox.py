@@ -83,18 +83,6 @@ class InboxMachine(OnDatabase):
             told = self._tell(key, how == "full state" or begins_epoch)
             self.withheld.append(told) if how == "delayed" else self._deliver(told)
 
-    @precondition(lambda self: self.withheld)
-    @rule(data=st.data())
-    def deliver_what_was_delayed(self, data: st.DataObject) -> None:
-        self._deliver(self.withheld.pop(data.draw(st.integers(0, len(self.withheld) - 1))))
-
-    @precondition(lambda self: self.told)
-    @rule(data=st.data())
-    def repeat(self, data: st.DataObject) -> None:
-        delivered = [told for told in self.told.values() if told not in self.withheld]
-        if delivered:
-            self._deliver(data.draw(st.sampled_from(delivered)))
-
     @rule(lost=st.integers(0, 3))
     def restore_the_producer_from_a_backup(self, lost: int) -> None:
         """Its newest sequences are drawn again, in a new epoch that begins with full state."""
@@ -102,8 +90,20 @@ class InboxMachine(OnDatabase):
         self.last = {key: max(0, last - lost) for key, last in self.last.items()}
         self.unseeded = set(KEYS)
 
-    @rule(many=st.integers(1, 12), dies_at=st.sampled_from([None, None, None, 0, 1, 4]))
-    def consume(self, many: int, dies_at: int | None) -> None:
+    @rule(
+        arrive=st.integers(0, 3),
+        repeated=st.lists(st.integers(0, 50), max_size=3),
+        many=st.integers(1, 12),
+        dies_at=st.sampled_from([None, None, None, 0, 1, 4]),
+    )
+    def consume(self, arrive: int, repeated: list[int], many: int, dies_at: int | None) -> None:
+        """Some of what was delayed arrives, some of what had arrived comes again, and a batch is taken."""
+        delivered = [told for told in self.told.values() if told not in self.withheld]
+        for _ in range(min(arrive, len(self.withheld))):
+            self._deliver(self.withheld.pop())
+        for n in repeated:
+            if delivered:
+                self._deliver(delivered[-1 - n % len(delivered)])
         records = self.log.records[self.position.next_offset :][:many]
         if not records:
             return

@@ -29,6 +29,8 @@ from tests.support.messaging import (
 from tests.support.stack import RunningStack
 
 KEYS = ("a", "b", "c")
+POISON = ("raises", "is a bug", "breaks a constraint at commit")
+HOW = ("in order", "in order", "in order", *POISON, "full state", "unreadable")
 TOPIC = topic_of("t", partitions=1)
 BEGIN = "INSERT INTO consumer_position (consumer, topic, partition, next_offset) VALUES ('two', 't', 0, 0)"
 
@@ -73,26 +75,22 @@ class ParkingMachine(OnDatabase):
         self.last[key] += 1
         self.log.append(said("t", key, self.last[key], snapshot=snapshot), 1, self.last[key])
 
-    @rule(keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=6))
-    def say(self, keys: list[str]) -> None:
-        for key in keys:
-            self._say(key, snapshot=False)
+    @rule(what=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(HOW)), min_size=1, max_size=6))
+    def say(self, what: list[tuple[str, str]]) -> None:
+        self._say_all(what)
 
-    @rule(
-        key=st.sampled_from(KEYS),
-        how=st.sampled_from(["raises", "is a bug", "breaks a constraint at commit"]),
-    )
-    def say_poison(self, key: str, how: str) -> None:
-        self._say(key, snapshot=False)
-        self.poison[key, self.last[key]] = how
-        self.poisoned_once.add(key)
+    def _say_all(self, what: list[tuple[str, str]]) -> None:
+        for key, how in what:
+            if how == "unreadable":
+                self.say_what_cannot_be_read(key)
+                continue
+            if how == "full state":
+                self.snapshots[key] = self.last[key] + 1
+            self._say(key, snapshot=how == "full state")
+            if how in POISON:
+                self.poison[key, self.last[key]] = how
+                self.poisoned_once.add(key)
 
-    @rule(key=st.sampled_from(KEYS))
-    def say_full_state(self, key: str) -> None:
-        self._say(key, snapshot=True)
-        self.snapshots[key] = self.last[key]
-
-    @rule(key=st.sampled_from(KEYS))
     def say_what_cannot_be_read(self, key: str) -> None:
         """Its sequence is drawn, but nobody can tell: only full state helps."""
         self.last[key] += 1
@@ -100,10 +98,6 @@ class ParkingMachine(OnDatabase):
             KeptRecord("t", 0, len(self.log.records), key.encode(), b"?", [("x", b"\xff")])
         )
         self.poisoned_once.add(key)
-
-    @rule()
-    def mend_the_code(self) -> None:
-        self.poison.clear()
 
     @rule(many=st.integers(1, 10), dies=st.sampled_from([False, False, False, True]))
     def consume(self, many: int, dies: bool) -> None:
@@ -120,14 +114,21 @@ class ParkingMachine(OnDatabase):
         finally:
             self.dies = False
 
+    def _consume_all(self) -> None:
+        """To the end, looking again where we stand after a replay has moved the version."""
+        while self.position.next_offset < len(self.log.records):
+            self.consume(10**6, dies=False)
+
     def _look_up_position(self) -> None:
         row = self.run(self.database.pool.fetchrow("SELECT next_offset, version FROM consumer_position"))
         assert row is not None
         self.position = Position("t", 0, row["next_offset"], row["version"])
 
-    @rule()
-    def replay(self) -> None:
+    @rule(mended=st.booleans())
+    def replay(self, mended: bool) -> None:
         """As `make replay` does: in the order of each key, until one of the key fails again."""
+        if mended:
+            self.poison.clear()
         stuck: set[str] = set()
         for row in self.run(self.database.pool.fetch(
             "SELECT id, key FROM parked ORDER BY key, epoch NULLS FIRST, sequence NULLS FIRST, id"
@@ -167,14 +168,12 @@ class ParkingMachine(OnDatabase):
 
     def teardown(self) -> None:
         """With the code mended, a replay and full state of what could not be read, all is heard."""
-        self.poison.clear()
-        self.consume(10**6, dies=False)
-        self.replay()
-        self.consume(10**6, dies=False)
+        self._consume_all()
+        self.replay(mended=True)
+        self._consume_all()
         for key in KEYS:
             self._say(key, snapshot=True)
-        self.consume(10**6, dies=False)
-        self.consume(10**6, dies=False)
+        self._consume_all()
         last = {key: numbers[-1] for key, numbers in by_key(self.run(heard(self.database))).items()}
         assert last == self.last
         assert self.run(self.database.pool.fetchval("SELECT count(*) FROM parked")) == 0
@@ -184,17 +183,14 @@ class ParkingMachine(OnDatabase):
 class ReplayMachine(ParkingMachine):
     """The same without full state and without unreadable records: a replay alone must bring everything."""
 
-    def say_full_state(self, key: str) -> None:
-        pass
-
-    def say_what_cannot_be_read(self, key: str) -> None:
-        pass
+    @rule(what=st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(HOW[:-2])), min_size=1, max_size=6))
+    def say(self, what: list[tuple[str, str]]) -> None:
+        self._say_all(what)
 
     def teardown(self) -> None:
-        self.poison.clear()
-        self.consume(10**6, dies=False)
-        self.replay()
-        self.consume(10**6, dies=False)
+        self._consume_all()
+        self.replay(mended=True)
+        self._consume_all()
         every = {key: list(range(1, last + 1)) for key, last in self.last.items() if last}
         assert by_key(self.run(heard(self.database))) == every
         assert self.run(self.database.pool.fetchval("SELECT count(*) FROM parked")) == 0

@@ -30,7 +30,6 @@ class TimersMachine(OnDatabase):
             Timers(self.database, self.clock, self.works, {"remind": self.remind}) for _ in range(2)
         ]
         self.promised: dict[str, datetime] = {}
-        self.kept: list[tuple[str, datetime]] = []
         self.failing: set[str] = set()
         self.dies_on: str | None = None
         self.rearms: dict[str, timedelta] = {}
@@ -51,16 +50,18 @@ class TimersMachine(OnDatabase):
         if due.subject in self.rearms:
             await work.arm("remind", due.subject, work.now + self.rearms[due.subject])
 
-    @rule(subject=st.sampled_from(SUBJECTS), after=st.integers(-5, 50))
-    def promise(self, subject: str, after: int) -> None:
-        due_at = self.clock.now() + timedelta(seconds=after)
+    @rule(what=st.lists(st.tuples(st.sampled_from(SUBJECTS), st.integers(-5, 50)), min_size=1, max_size=5))
+    def promise(self, what: list[tuple[str, int]]) -> None:
+        """Of a subject that is promised twice only the last counts."""
+        promises = {subject: self.clock.now() + timedelta(seconds=after) for subject, after in what}
 
         async def act() -> None:
             async with self.works() as work:
-                await work.arm("remind", subject, due_at)
+                for subject, after in what:
+                    await work.arm("remind", subject, self.clock.now() + timedelta(seconds=after))
 
         self.run(act())
-        self.promised[subject] = due_at
+        self.promised |= promises
 
     @rule(subject=st.sampled_from(SUBJECTS))
     def take_back(self, subject: str) -> None:
@@ -71,56 +72,48 @@ class TimersMachine(OnDatabase):
         self.run(act())
         self.promised.pop(subject, None)
 
-    @rule(subjects=st.sets(st.sampled_from(SUBJECTS), max_size=2))
-    def let_some_fail(self, subjects: set[str]) -> None:
-        self.failing = subjects
-
-    @rule(subject=st.sampled_from(SUBJECTS), after=st.none() | st.integers(1, 20))
-    def let_one_promise_again(self, subject: str, after: int | None) -> None:
-        self.rearms.pop(subject, None)
-        if after is not None:
-            self.rearms[subject] = timedelta(seconds=after)
-
-    @rule(seconds=st.integers(1, 30))
-    def advance(self, seconds: int) -> None:
-        self.clock.advance(timedelta(seconds=seconds))
-
-    @rule(subject=st.sampled_from(SUBJECTS))
-    def die_while_keeping(self, subject: str) -> None:
-        self.dies_on = subject
+    @rule(
+        later=st.integers(0, 30),
+        failing=st.sets(st.sampled_from(SUBJECTS), max_size=2),
+        again=st.dictionaries(st.sampled_from(SUBJECTS), st.integers(1, 20), max_size=2),
+        dies_on=st.sampled_from([None, None, *SUBJECTS]),
+    )
+    def keep(self, later: int, failing: set[str], again: dict[str, int], dies_on: str | None) -> None:
+        """Some time later one worker keeps what is due, and may die on it; then both keep the rest."""
+        self.clock.advance(timedelta(seconds=later))
+        self.failing = failing
+        self.rearms = {subject: timedelta(seconds=after) for subject, after in again.items()}
         before = self._heard()
+        if dies_on is not None:
+            self._die_on(dies_on)
+            before = self._settled(before)
+        self.run(self._both_keep())
+        self._settled(before)
+        for subject, due_at in self.promised.items():
+            assert due_at > self.clock.now() or subject in failing
+        self.run(self.database.pool.execute(_TIME_PASSES))  # what failed may be tried again
+
+    def _die_on(self, subject: str) -> None:
+        before, self.dies_on = self._heard(), subject
         try:
             self.run(self.workers[0].keep())
         except CrashError:
             assert self._heard() == before
-        else:
-            self._settle(before)
         finally:
             self.dies_on = None
-        self.run(self.database.pool.execute(_TIME_PASSES))
 
-    @rule()
-    def keep(self) -> None:
-        """Both workers at once, until neither finds anything; failed promises are due again at once."""
-        before = self._heard()
+    async def _both_keep(self) -> None:
+        while any(await asyncio.gather(*(worker.keep() for worker in self.workers))):
+            pass
 
-        async def act() -> None:
-            while any(await asyncio.gather(*(worker.keep() for worker in self.workers))):
-                pass
-
-        self.run(act())
-        self._settle(before)
-        self.run(self.database.pool.execute(_TIME_PASSES))
-
-    def _settle(self, before: list[tuple[str, datetime]]) -> None:
-        """Compare what was kept now with what was promised."""
-        kept = self._heard()[len(before) :]
-        for subject, due_at in kept:
+    def _settled(self, before: list[tuple[str, datetime]]) -> list[tuple[str, datetime]]:
+        """Take what was kept since then from what is promised; what was kept by now."""
+        now = self._heard()
+        for subject, due_at in now[len(before) :]:
             assert self.promised.pop(subject) == due_at
             if subject in self.rearms:
                 self.promised[subject] = self.clock.now() + self.rearms[subject]
-        for subject, due_at in self.promised.items():
-            assert due_at > self.clock.now() or subject in self.failing
+        return now
 
     def _heard(self) -> list[tuple[str, datetime]]:
         rows = self.run(self.database.pool.fetch("SELECT key, number FROM heard ORDER BY id"))
@@ -136,10 +129,8 @@ class TimersMachine(OnDatabase):
         assert len(self._heard()) == self.run(self.database.pool.fetchval("SELECT count(*) FROM outbox"))
 
     def teardown(self) -> None:
-        self.failing, self.rearms = set(), {}
-        self.clock.advance(timedelta(hours=1))
         self.run(self.database.pool.execute(_TIME_PASSES))
-        self.keep()
+        self.keep(later=3600, failing=set(), again={}, dies_on=None)
         assert self.promised == {}
 
 
