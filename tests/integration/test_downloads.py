@@ -1,6 +1,7 @@
-"""A download that fails ends in words that a person can act on."""
+"""What is fetched is what is pinned, and a download that fails ends in words that a person can act on."""
 
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -141,3 +142,18 @@ def test_what_is_not_where_it_should_be_is_named(folder: Path, monkeypatch: pyte
         first = LOCK.read_text().split()[0].split(":")[1]
         with pytest.raises(StackError, match=rf"(?s){first}.*\.jar cannot be fetched: .*403"):
             kafka_jars(lambda _: None)
+
+
+def test_a_jar_that_is_not_the_pinned_one_is_never_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(kafka_jars(lambda _: None)[0].parent, folder / "cache" / "kafka")
+    monkeypatch.setenv("AID_CACHE", str(folder / "cache"))
+    said: list[str] = []
+    tampered = kafka_jars(said.append)[0]
+    assert said == []
+    content = tampered.read_bytes()
+    tampered.write_bytes(content + b"!")
+    assert kafka_jars(said.append)[0] == tampered
+    assert said == [f"fetched 1 of 1 jars ({tampered.name})"]
+    assert tampered.read_bytes() == content

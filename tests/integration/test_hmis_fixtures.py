@@ -1,9 +1,7 @@
 """Exports that nobody here wrote, read whole. They lie beside the project and may be absent."""
 
 import json
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -20,19 +18,14 @@ from services.intake.domain.hmis_import import (
     Relationship,
     Sex,
 )
+from tests.support.exports import EXPORTS, needs
 
-_BESIDE = Path(__file__).parents[2].parent / "shared" / "fixtures"
-FIXTURES = Path(os.environ.get("AID_FIXTURES", _BESIDE))
-
-pytestmark = pytest.mark.skipif(
-    not FIXTURES.is_dir(),
-    reason="the exports of other systems are not beside this project (AID_FIXTURES names another folder)",
-)
+pytestmark = needs(EXPORTS)
 
 
 @pytest.fixture(scope="module")
 def datalab() -> Reading:
-    return read_export(FIXTURES / "hmis-fy2026-datalab")
+    return read_export(EXPORTS / "hmis-fy2026-datalab")
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +102,14 @@ def test_whoever_may_be_hiding_is_confidential(households: list[Household]) -> N
 
 
 def test_the_same_export_twice_says_the_same(datalab: Reading, households: list[Household]) -> None:
-    again = read_export(FIXTURES / "hmis-fy2026-datalab")
+    again = read_export(EXPORTS / "hmis-fy2026-datalab")
     assert again.export == datalab.export
     assert again.report == datalab.report
     assert list(again.households()) == households
 
 
 def test_the_mini_export_has_four_households_of_one() -> None:
-    reading = read_export(FIXTURES / "hmis-fy2026-mini")
+    reading = read_export(EXPORTS / "hmis-fy2026-mini")
     households = list(reading.households())
     assert [len(household.persons) for household in households] == [1, 1, 1, 1]
     assert reading.report.persons_accepted == 3
@@ -125,7 +118,7 @@ def test_the_mini_export_has_four_households_of_one() -> None:
 
 
 def test_the_orphans_of_the_mini_export_are_refused_by_line() -> None:
-    report = read_export(FIXTURES / "hmis-fy2026-mini").report
+    report = read_export(EXPORTS / "hmis-fy2026-mini").report
     assert [(refusal.file, refusal.line, refusal.reason) for refusal in report.refusals] == [
         ("CurrentLivingSituation.csv", 2, "orphan"),
         ("CurrentLivingSituation.csv", 3, "orphan"),
@@ -141,7 +134,7 @@ def test_the_orphans_of_the_mini_export_are_refused_by_line() -> None:
 
 
 def test_an_export_of_2022_is_read_with_todays_codes() -> None:
-    reading = read_export(FIXTURES / "hmis-fy2022-lsa")
+    reading = read_export(EXPORTS / "hmis-fy2022-lsa")
     households = list(reading.households())
     assert (len(households), reading.report.persons_accepted) == (693, 799)
     assert reading.report.refusals == ()
@@ -157,7 +150,7 @@ def test_an_export_of_2022_is_read_with_todays_codes() -> None:
 
 
 def test_the_code_tables_are_the_published_ones() -> None:
-    lists = json.loads((FIXTURES / "hmis-code-lists" / "2026_hud_lists.json").read_text())
+    lists = json.loads((EXPORTS / "hmis-code-lists" / "2026_hud_lists.json").read_text())
     published = {each["code"]: {value["key"] for value in each["values"]} for each in lists}
     assert published["3.917"] == codes.PRIOR_LIVING_SITUATION
     assert published["4.12"] == codes.CURRENT_LIVING_SITUATION

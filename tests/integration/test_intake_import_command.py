@@ -15,14 +15,11 @@ import pytest
 from deploy.local import control
 from deploy.local.identity import Issuer
 from deploy.local.paths import PROJECT
+from tests.support.exports import EXPORTS, needs
 from tests.support.stack import RunningStack, running, temporary_state
 
 SAMPLE = PROJECT / "tests" / "sample" / "hmis-sample"
-FIXTURES = Path(os.environ.get("AID_FIXTURES", PROJECT.parent / "shared" / "fixtures"))
-DATALAB = FIXTURES / "hmis-fy2026-datalab"
-needs_datalab = pytest.mark.skipif(
-    not DATALAB.is_dir(), reason="the export of another system is not beside this project (AID_FIXTURES)"
-)
+DATALAB = EXPORTS / "hmis-fy2026-datalab"
 
 
 @dataclass(frozen=True)
@@ -180,7 +177,7 @@ async def test_it_goes_on_where_it_is_told_to(network: Network) -> None:
         assert (await network.run(SAMPLE, *wrong)).code == 2
 
 
-@needs_datalab
+@needs(DATALAB)
 async def test_an_export_that_nobody_here_wrote(network: Network) -> None:
     first = await network.run(DATALAB)
     assert (first.code, first.err) == (0, "")

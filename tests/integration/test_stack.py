@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx
@@ -27,21 +26,21 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy.kafka.topics import Topic
 from deploy.kafka.topics import read as declared_topics
 from deploy.local import clock, control, topics
-from deploy.local.artifacts import kafka_jars
 from deploy.local.errors import StackError
 from deploy.local.identity import AUDIENCE, ISSUER, Issuer
-from deploy.local.paths import PROJECT, State, cache, enterable, unprivileged
+from deploy.local.paths import PROJECT, State
 from deploy.local.ports import HOST
 from deploy.local.record import Record, launcher
 from deploy.local.service import Doors
 from services.chassis.database import DatabaseSettings
 from services.chassis.identity import Identity, IdentitySettings
 from services.chassis.migrate import migrate
-from tests.support.stack import RunningStack, running, temporary_state
+from tests.support.stack import RunningStack, all_gone, family, running, temporary_state
 
 BASE = ("--only", "kafka", "postgres")
 POSTGRES = ("--only", "postgres")
 PATIENCE = 30.0
+UNREAD = next(topic.name for topic in declared_topics() if not topic.consumers)
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -59,19 +58,8 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
-def family(record: Record) -> list[psutil.Process]:
-    """Every process of a stack, its launcher first."""
-    top = psutil.Process(record.launcher)
-    return [top, *top.children(recursive=True)]
-
-
-def all_gone(processes: list[psutil.Process]) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
-    return not alive
-
-
 async def remember(stack: RunningStack, word: str) -> None:
-    """Leave a row in every cluster and a record in a declared topic."""
+    """Leave a row in every cluster and a record in a topic that nobody reads here."""
     for service in stack.record.postgres:
         cluster = stack.record.cluster(service, stack.state)
         connection = await asyncpg.connect(
@@ -81,7 +69,7 @@ async def remember(stack: RunningStack, word: str) -> None:
         await connection.execute("INSERT INTO remembered VALUES ($1)", word)
         await connection.close()
     async with AIOKafkaProducer(bootstrap_servers=stack.bootstrap, acks="all") as producer:
-        await producer.send_and_wait(declared_topics()[0].name, word.encode(), partition=0)
+        await producer.send_and_wait(UNREAD, word.encode(), word.encode(), partition=0)
 
 
 async def remembered(stack: RunningStack) -> list[str]:
@@ -92,7 +80,7 @@ async def remembered(stack: RunningStack) -> list[str]:
         connection = await asyncpg.connect(cluster.dsn(service), password=cluster.password(service))
         words += [row["word"] for row in await connection.fetch("SELECT word FROM remembered")]
         await connection.close()
-    partition = TopicPartition(declared_topics()[0].name, 0)
+    partition = TopicPartition(UNREAD, 0)
     async with AIOKafkaConsumer(bootstrap_servers=stack.bootstrap) as consumer, asyncio.timeout(PATIENCE):
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
@@ -105,41 +93,90 @@ async def remembered(stack: RunningStack) -> list[str]:
     return words
 
 
-async def test_up_down_up_keeps_data_addresses_and_passwords(folder: Path) -> None:
-    with running(folder, *BASE) as first:
-        await remember(first, "kept")
-        processes = family(first.record)
-    assert all_gone(processes)
-    assert launcher(first.state) is None
-    with running(folder, *BASE) as second:
-        assert await remembered(second) == ["kept"] * 4
-        assert replace(second.record, launcher=0) == replace(first.record, launcher=0)
+@dataclass(frozen=True)
+class Lived:
+    """A folder in which a stack was up, was told "kept", and was taken down."""
+
+    folder: Path
+    record: Record
+    processes: list[psutil.Process]
 
 
-async def test_a_killed_launcher_leaves_no_process_and_no_damage(folder: Path) -> None:
-    with running(folder, *BASE) as first:
+@pytest.fixture(scope="module")
+async def lived() -> AsyncIterator[Lived]:
+    with temporary_state() as folder:
+        with running(folder, *BASE) as stack:
+            await remember(stack, "kept")
+            processes = family(stack.record)
+        yield Lived(folder, stack.record, processes)
+
+
+async def test_up_down_up_keeps_data_addresses_and_passwords_and_ctrl_c_stops_all(lived: Lived) -> None:
+    assert all_gone(lived.processes)
+    assert launcher(State(lived.folder)) is None
+    with running(lived.folder, *BASE) as stack:
+        assert set(await remembered(stack)) == {"kept"}
+        assert replace(stack.record, launcher=0) == replace(lived.record, launcher=0)
+        processes = family(stack.record)
+        os.kill(stack.record.launcher, signal.SIGINT)
+        assert all_gone(processes)
+    log = (stack.state.log / "launcher.log").read_text()
+    assert log.count('"kafka", "change": "stopped"') == 2, "asked to stop both times, not killed"
+
+
+async def test_a_killed_launcher_leaves_no_process_and_no_damage(lived: Lived) -> None:
+    with running(lived.folder, *BASE) as first:
         await remember(first, "before")
         processes = family(first.record)
         assert len(processes) > 10, "launcher, JVM, three postmasters and their workers"
         processes[0].kill()
         assert all_gone(processes)
-    with running(folder, *BASE) as second:
-        assert await remembered(second) == ["before"] * 4
+    with running(lived.folder, *BASE) as second:
+        assert await remembered(second) == ["kept", "before"] * 4
 
 
-async def test_ctrl_c_stops_every_process(folder: Path) -> None:
-    with running(folder, *BASE) as stack:
-        processes = family(stack.record)
-        os.kill(stack.record.launcher, signal.SIGINT)
-        assert all_gone(processes)
-    log = (stack.state.log / "launcher.log").read_text()
-    assert '"kafka", "change": "stopped"' in log, "asked to stop, not killed"
+def test_a_start_that_nobody_waits_for_any_more_ends_by_itself(lived: Lived) -> None:
+    """`up` is killed while its launcher, a process of its own, is still at work."""
+    command = [sys.executable, "-m", "deploy.local", "up", "--only", "kafka", "postgres"]
+    environment = {**os.environ, "AID_STATE": str(lived.folder)}
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL) as front:
+        state = State(lived.folder)
+        until(lambda: launcher(state) is not None, "no launcher came")
+        processes = psutil.Process(front.pid).children(recursive=True)
+        front.kill()
+    assert all_gone(processes)
+    assert launcher(state) is None
+
+
+def test_a_taken_port_is_chosen_anew(lived: Lived) -> None:
+    port = lived.record.postgres["intake"]
+    with socket.create_server((HOST, port)), running(lived.folder, *POSTGRES) as stack:
+        assert stack.record.postgres["intake"] != port
+        assert stack.record.postgres["matching"] == lived.record.postgres["matching"]
+
+
+def test_a_part_that_cannot_start_says_what_why_and_where_its_log_is(lived: Lived) -> None:
+    state = State(lived.folder)
+    version = lived.record.cluster("matching", state).data / "PG_VERSION"
+    ours = version.read_text()
+    version.write_text("12\n")
+    try:
+        with pytest.raises(StackError) as refused, running(lived.folder, *POSTGRES):
+            pytest.fail("a cluster of another version was started")
+    finally:
+        version.write_text(ours)
+    message = str(refused.value)
+    assert "postgres-matching cannot start: exited with 1" in message
+    assert "database files are incompatible with server" in message
+    assert f"log: {state.log}/postgres-matching.log" in message
+    assert launcher(state) is None
+    assert not list(state.log.glob("*.pid")), "the parts that could start were stopped again"
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[RunningStack]:
-    """A stack whose parts may be hurt."""
-    with temporary_state() as folder, running(folder, *BASE) as up:
+    """A stack whose parts may be hurt, with one of our own services."""
+    with temporary_state() as folder, running(folder, *BASE, "picture", "--stepped") as up:
         yield up
 
 
@@ -153,13 +190,18 @@ def _is_back(stack: RunningStack, part: str) -> bool:
     return notices(stack, part, "ready", "again") == 1
 
 
-async def test_what_dies_is_started_again_on_the_same_address(own: RunningStack) -> None:
+async def test_what_dies_or_does_nothing_is_started_again_on_the_same_address(own: RunningStack) -> None:
     await remember(own, "survives")
+    silent = own.process("picture")
+    os.kill(silent, signal.SIGSTOP)
     for part in ("postgres-matching", "kafka"):
         os.kill(own.process(part), signal.SIGKILL)
         until(partial(_is_back, own, part), f"{part} is not started again")
         assert notices(own, part, "died", "was killed by SIGKILL") == 1
     assert await remembered(own) == ["survives"] * 4
+    until(partial(_is_back, own, "picture"), "it neither works nor ends, and nobody minds")
+    assert notices(own, "picture", "stuck", "no answer, 5 times in a row; killed") == 1
+    assert own.process("picture") != silent
 
 
 def test_a_held_part_stays_down_until_it_is_resumed(own: RunningStack) -> None:
@@ -169,8 +211,8 @@ def test_a_held_part_stays_down_until_it_is_resumed(own: RunningStack) -> None:
     assert not _accepts(address)
     control.resume(own.state, "postgres-intake")
     until(lambda: _accepts(address), "it was not started again")
-    with pytest.raises(StackError, match=r"no part 'picture' is running; running: kafka, postgres-intake"):
-        control.hold(own.state, "picture")
+    with pytest.raises(StackError, match=r"no part 'matching' is running; running: kafka, picture, postgres"):
+        control.hold(own.state, "matching")
 
 
 def _accepts(address: tuple[str, int]) -> bool:
@@ -194,49 +236,11 @@ async def test_two_stacks_side_by_side_share_nothing(stack: RunningStack, own: R
         await asyncpg.connect(there.dsn("intake"), password=here.password("intake"))
 
 
-def test_one_state_folder_has_one_launcher(folder: Path) -> None:
-    with running(folder, *POSTGRES):
-        with pytest.raises(StackError, match="a stack already runs in"), running(folder, *POSTGRES):
-            pytest.fail("two launchers hold one folder")
-        with pytest.raises(StackError, match="make down"):
-            control.clean(State(folder))
-
-
-def test_a_taken_port_is_chosen_anew(folder: Path) -> None:
-    with running(folder, *POSTGRES) as first:
-        port = first.record.postgres["intake"]
-    with socket.create_server((HOST, port)), running(folder, *POSTGRES) as second:
-        assert second.record.postgres["intake"] != port
-        assert second.record.postgres["matching"] == first.record.postgres["matching"]
-
-
-def test_a_part_that_cannot_start_says_what_why_and_where_its_log_is(folder: Path) -> None:
-    with running(folder, *POSTGRES) as stack:
-        data = stack.record.cluster("matching", stack.state).data
-        others = family(stack.record)
-    assert all_gone(others)
-    (data / "PG_VERSION").write_text("12\n")
-    with pytest.raises(StackError) as refused, running(folder, *POSTGRES):
-        pytest.fail("a cluster of another version was started")
-    message = str(refused.value)
-    assert "postgres-matching cannot start: exited with 1" in message
-    assert "database files are incompatible with server" in message
-    assert f"log: {stack.state.log}/postgres-matching.log" in message
-    assert launcher(stack.state) is None
-    assert not list(stack.state.log.glob("*.pid")), "the parts that could start were stopped again"
-
-
-def test_a_start_that_nobody_waits_for_any_more_ends_by_itself(folder: Path) -> None:
-    """`up` is killed while its launcher, a process of its own, is still at work."""
-    command = [sys.executable, "-m", "deploy.local", "up", "--only", "kafka", "postgres"]
-    environment = {**os.environ, "AID_STATE": str(folder)}
-    with subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL) as front:
-        state = State(folder)
-        until(lambda: launcher(state) is not None, "no launcher came")
-        processes = psutil.Process(front.pid).children(recursive=True)
-        front.kill()
-    assert all_gone(processes)
-    assert launcher(state) is None
+def test_one_state_folder_has_one_launcher(own: RunningStack) -> None:
+    with pytest.raises(StackError, match="a stack already runs in"), running(own.state.folder, *POSTGRES):
+        pytest.fail("two launchers hold one folder")
+    with pytest.raises(StackError, match="make down"):
+        control.clean(own.state)
 
 
 def test_up_returns_when_all_is_ready_and_down_when_all_is_gone(folder: Path) -> None:
@@ -256,6 +260,7 @@ def test_up_returns_when_all_is_ready_and_down_when_all_is_gone(folder: Path) ->
         assert f"postgresql://intake@{HOST}:{record.postgres['intake']}/intake" in up.stdout
         assert "already running" in stack("up", "--only", "postgres").stdout
         assert str(processes[1].pid) in stack("status").stdout
+        assert re.search(r"\nlauncher +\d+ +1 +\d+ MiB +\d+ MiB\nall +", stack("memory").stdout)
         assert stack("clean-data").returncode == 1
     finally:
         control.stop(state)
@@ -265,89 +270,6 @@ def test_up_returns_when_all_is_ready_and_down_when_all_is_gone(folder: Path) ->
     assert stack("clean-data").returncode == 0
     assert not folder.exists()
     folder.mkdir()
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Path]:
-    """A copy of what the stack consists of, in a folder with spaces that any user can enter."""
-    with temporary_state() as folder:
-        copy = folder / "a network of aid"
-        shutil.copytree(PROJECT / "deploy", copy / "deploy", ignore=shutil.ignore_patterns("node_modules"))
-        yield copy
-
-
-def environment_for_everybody(elsewhere: Path) -> Path:
-    """A virtual environment with our packages that the unprivileged user can run; its interpreter."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    candidates = (sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin"))
-    base = next((path for path in candidates if path and enterable(Path(path).resolve().parent)), None)
-    if base is None:
-        pytest.skip(f"no {version} on this machine that an unprivileged user can run")
-    subprocess.run([base, "-m", "venv", "--without-pip", elsewhere / ".venv"], check=True)
-    ours = elsewhere / ".venv" / "lib" / version / "site-packages"
-    shutil.copytree(Path(psutil.__file__).parents[1], ours, copy_function=_link_or_copy, dirs_exist_ok=True)
-    return elsewhere / ".venv" / "bin" / "python"
-
-
-@pytest.mark.parametrize("place", ["ours", "nobody's", "hidden"])
-def test_any_folder_any_user(elsewhere: Path, place: str) -> None:
-    """In a path with spaces: as the user of the tests, as an unprivileged one, and where only we can go."""
-    python = environment_for_everybody(elsewhere)
-    cached = elsewhere / "cache"
-    shutil.copytree(cache() / "kafka", cached / "kafka", copy_function=_link_or_copy)
-    identity: dict[str, Any] = {}
-    if place == "nobody's" and (nobody := unprivileged()) is not None:
-        identity = {"user": nobody.uid, "group": nobody.gid, "extra_groups": []}
-        for path in (elsewhere, cached, cached / "kafka"):
-            os.chown(path, nobody.uid, nobody.gid)
-    elsewhere.parent.chmod(0o700 if place == "hidden" else 0o711)
-
-    def stack(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [python, "-m", "deploy.local", *arguments], cwd=elsewhere, capture_output=True, text=True,
-            env={"PATH": os.environ["PATH"], "AID_CACHE": str(cached)}, check=False, **identity,
-        )  # fmt: skip
-
-    processes: list[psutil.Process] = []
-    try:
-        up = stack("up", *BASE)
-        assert up.returncode == 0, up.stdout + up.stderr
-        processes = family(Record.read(State((elsewhere / ".state").resolve())))
-        assert (elsewhere / ".state").is_symlink() == (place == "hidden" and unprivileged() is not None)
-        owners = {process.username() for process in processes}
-        assert "nobody" in owners or unprivileged() is None
-        assert "root" not in owners or place != "nobody's"
-    finally:
-        down = stack("down")
-        forgotten = stack("clean-data")
-    assert down.stdout == "the stack is down\n"
-    assert all_gone(processes)
-    assert forgotten.returncode == 0, forgotten.stderr
-    assert not (elsewhere / ".state").exists()
-    assert not (elsewhere / ".state").is_symlink()
-
-
-def _link_or_copy(source: str, target: str) -> str:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
-
-
-def test_a_jar_that_is_not_the_pinned_one_is_never_used(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(kafka_jars(lambda _: None)[0].parent, folder / "cache" / "kafka")
-    monkeypatch.setenv("AID_CACHE", str(folder / "cache"))
-    said: list[str] = []
-    tampered = kafka_jars(said.append)[0]
-    assert said == []
-    content = tampered.read_bytes()
-    tampered.write_bytes(content + b"!")
-    assert kafka_jars(said.append)[0] == tampered
-    assert said == [f"fetched 1 of 1 jars ({tampered.name})"]
-    assert tampered.read_bytes() == content
 
 
 async def test_topics_are_made_once_and_a_change_of_partitions_is_refused(stack: RunningStack) -> None:
@@ -375,47 +297,58 @@ def test_the_issuer_is_believed_by_the_services_and_keeps_its_key(folder: Path) 
     assert {path.stat().st_mode & 0o777 for path in state.identity.iterdir()} == {0o600}
 
 
-async def test_advance_waits_for_what_is_due_and_names_what_is_stuck(folder: Path) -> None:
-    with running(folder, *BASE, "--stepped") as stack:
-        cluster = stack.record.cluster("intake", stack.state)
-        settings = DatabaseSettings(
-            dsn=cluster.dsn(cluster.service), password_file=cluster.password_file(cluster.service),
-            owner_dsn=cluster.dsn(cluster.owner), owner_password_file=cluster.password_file(cluster.owner),
-        )  # fmt: skip
-        await migrate(settings, "services.chassis")
-        replace(stack.record, services={"intake": Doors(0, 0)}).write(stack.state)
-        connection = await asyncpg.connect(cluster.dsn("intake"), password=cluster.password("intake"))
-        before = clock.now(stack.state)
-        due = before + timedelta(hours=3)
-        await connection.execute("INSERT INTO timer (kind, subject, due_at) VALUES ('hold', 'x', $1)", due)
+async def test_advance_waits_for_what_is_due_and_names_what_is_stuck(own: RunningStack) -> None:
+    cluster = own.record.cluster("intake", own.state)
+    settings = DatabaseSettings(
+        dsn=cluster.dsn(cluster.service), password_file=cluster.password_file(cluster.service),
+        owner_dsn=cluster.dsn(cluster.owner), owner_password_file=cluster.password_file(cluster.owner),
+    )  # fmt: skip
+    await migrate(settings, "services.chassis")
+    replace(own.record, services={"intake": Doors(0, 0)}).write(own.state)
+    connection = await asyncpg.connect(cluster.dsn("intake"), password=cluster.password("intake"))
+    before = clock.now(own.state)
+    due = before + timedelta(hours=3)
+    await connection.execute("INSERT INTO timer (kind, subject, due_at) VALUES ('hold', 'x', $1)", due)
 
-        await clock.advance(stack.state, timedelta(hours=2), patience=10)
-        assert timedelta(hours=2) <= clock.now(stack.state) - before < timedelta(hours=2, minutes=1)
-        with pytest.raises(StackError, match=r"not drained after 0.3 s: intake: 1 timers hold due"):
-            await clock.advance(stack.state, timedelta(hours=2), patience=0.3)
+    await clock.advance(own.state, timedelta(hours=2), patience=10)
+    assert timedelta(hours=2) <= clock.now(own.state) - before < timedelta(hours=2, minutes=1)
+    with pytest.raises(StackError, match=r"not drained after 0.3 s: intake: 1 timers hold due"):
+        await clock.advance(own.state, timedelta(hours=2), patience=0.3)
 
-        waiting = asyncio.create_task(clock.drained(stack.state, Record.read(stack.state), patience=20))
-        done, _ = await asyncio.wait({waiting}, timeout=0.5)
-        assert not done, "it returned although a timer is due"
-        await connection.execute("DELETE FROM timer")
-        await asyncio.wait_for(waiting, 10)
+    waiting = asyncio.create_task(clock.drained(own.state, Record.read(own.state), patience=20))
+    done, _ = await asyncio.wait({waiting}, timeout=0.5)
+    assert not done, "it returned although a timer is due"
+    await connection.execute("DELETE FROM timer")
+    await asyncio.wait_for(waiting, 10)
 
-        topic = next(each.name for each in declared_topics() if "intake" in each.consumers)
-        async with AIOKafkaProducer(bootstrap_servers=stack.bootstrap) as producer:
-            for _ in range(2):
-                sent = await producer.send_and_wait(topic, b"x", partition=1)
-        with pytest.raises(StackError, match=f"intake: 2 of {topic}-1 unread"):
-            await clock.advance(stack.state, timedelta(), patience=0.3)
-        position = ("intake", topic, 1, sent.offset)
-        await connection.execute("INSERT INTO consumer_position VALUES ($1, $2, $3, $4)", *position)
-        with pytest.raises(StackError, match=f"intake: 1 of {topic}-1 unread"):
-            await clock.advance(stack.state, timedelta(), patience=0.3)
-        await connection.execute("UPDATE consumer_position SET next_offset = next_offset + 1")
-        await clock.advance(stack.state, timedelta(), patience=10)
-        await connection.close()
-    with running(folder, *POSTGRES) as again:
-        assert again.record.stepped, "domain time must not run backwards when the flag is forgotten"
-        assert clock.now(again.state) - before > timedelta(hours=4)
+    topic = next(
+        each.name
+        for each in declared_topics()
+        if "intake" in each.consumers and "picture" not in each.consumers
+    )
+    async with AIOKafkaProducer(bootstrap_servers=own.bootstrap) as producer:
+        for _ in range(2):
+            sent = await producer.send_and_wait(topic, b"x", partition=1)
+    with pytest.raises(StackError, match=f"intake: 2 of {topic}-1 unread"):
+        await clock.advance(own.state, timedelta(), patience=0.3)
+    position = ("intake", topic, 1, sent.offset)
+    await connection.execute("INSERT INTO consumer_position VALUES ($1, $2, $3, $4)", *position)
+    with pytest.raises(StackError, match=f"intake: 1 of {topic}-1 unread"):
+        await clock.advance(own.state, timedelta(), patience=0.3)
+    await connection.execute("UPDATE consumer_position SET next_offset = next_offset + 1")
+    await clock.advance(own.state, timedelta(), patience=10)
+    await connection.close()
+    own.record.write(own.state)
+
+
+def test_domain_time_does_not_run_backwards_when_the_flag_is_forgotten(folder: Path) -> None:
+    state = State(folder)
+    state.create()
+    assert not clock.prepare(state, stepped=False)
+    assert clock.prepare(state, stepped=True)
+    state.clock.write_bytes(clock.OFFSET.pack(4 * 3_600_000_000))
+    assert clock.prepare(state, stepped=False)
+    assert clock.now(state) - datetime.now(UTC) > timedelta(hours=3, minutes=59)
 
 
 def test_wall_time_is_not_moved(stack: RunningStack) -> None:

@@ -32,12 +32,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.kafka.topics import Cleanup, Topic
 from deploy.local import control, topics
 from deploy.local.paths import State
 from deploy.local.record import Record
+
+GONE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,18 @@ class RunningStack:
     def process(self, part: str) -> int:
         """The process id of a part, e.g. to kill it; the supervisor starts it again under another id."""
         return int(self.state.pid(part).read_text())
+
+
+def family(record: Record) -> list[psutil.Process]:
+    """Every process of a stack, its launcher first."""
+    top = psutil.Process(record.launcher)
+    return [top, *top.children(recursive=True)]
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    """Whether they have ended, or do so soon."""
+    _, alive = psutil.wait_procs(processes, timeout=GONE_SECONDS)
+    return not alive
 
 
 @contextlib.contextmanager
