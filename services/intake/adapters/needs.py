@@ -73,7 +73,7 @@ UPDATE need SET unmatched = NULL, would_change = NULL, version = version + 1
 WHERE case_id = $1 AND unmatched IS NOT NULL
 """
 _REFERRALS = """
-SELECT referral_id, need_id, state, place, contact, from_date, nights, expires_at
+SELECT referral_id, need_id, state, from_date, nights, expires_at
 FROM referral WHERE case_id = ANY ($1::uuid[]) ORDER BY ordinal DESC
 """
 _ALLOCATIONS = """
@@ -209,8 +209,6 @@ def _referral(row: asyncpg.Record) -> Referral:
         referral_id=ReferralId(row["referral_id"]),
         need_id=NeedId(row["need_id"]),
         state=ReferralState(row["state"]),
-        place=row["place"],
-        contact=row["contact"],
         from_date=row["from_date"],
         nights=row["nights"],
         expires_at=row["expires_at"],

@@ -9,11 +9,11 @@ from services.intake.domain.outcomes import Referral, ReferralState
 
 # A proposal does not turn back a referral that has moved on already: a snapshot tells both at once.
 _PROPOSED = """
-INSERT INTO referral (referral_id, case_id, need_id, state, place, contact, from_date, nights, expires_at)
-VALUES ($1, $2, $3, 'proposed', $4, $5, $6, $7, $8)
+INSERT INTO referral (referral_id, case_id, need_id, state, from_date, nights, expires_at)
+VALUES ($1, $2, $3, 'proposed', $4, $5, $6)
 ON CONFLICT (referral_id) DO UPDATE
-SET place = EXCLUDED.place, contact = EXCLUDED.contact, from_date = EXCLUDED.from_date,
-    nights = EXCLUDED.nights, expires_at = EXCLUDED.expires_at, version = referral.version + 1
+SET from_date = EXCLUDED.from_date, nights = EXCLUDED.nights, expires_at = EXCLUDED.expires_at,
+    version = referral.version + 1
 """
 _MOVED = """
 INSERT INTO referral (referral_id, case_id, need_id, state) VALUES ($1, $2, $3, $4)
@@ -41,8 +41,8 @@ class PostgresReferrals:
 
     def proposed(self, case_id: CaseId, referral: Referral) -> None:
         self._work.write(
-            _PROPOSED, referral.referral_id, case_id, referral.need_id, referral.place, referral.contact,
-            referral.from_date, referral.nights, referral.expires_at,
+            _PROPOSED, referral.referral_id, case_id, referral.need_id, referral.from_date, referral.nights,
+            referral.expires_at,
         )  # fmt: skip
 
     def moved(self, case_id: CaseId, referral_id: ReferralId, need_id: NeedId, to: ReferralState) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.chassis.call import Call
-from services.intake.application.ports import IntakeWork, Matching, Place, Works
+from services.intake.application.ports import Hub, IntakeWork, Matching, Place, Works
 from services.intake.domain.access import Sight, must_see, status_word
 from services.intake.domain.agencies import Asker
 from services.intake.domain.household import Person
 from services.intake.domain.ids import CaseId, ReferralId
-from services.intake.domain.outcomes import NeedOutcome, Referral
+from services.intake.domain.outcomes import NeedOutcome
 
 MOST_PLACES = 100
 
@@ -28,31 +28,30 @@ class CaseView:
 
 
 async def show_case(
-    works: Works, matching: Matching, asker: Asker, case_id: CaseId, why: str, call: Call
+    works: Works, matching: Matching, hub: Hub, asker: Asker, case_id: CaseId, why: str, call: Call
 ) -> CaseView:
     """The view with the names of the places, which no topic carries: matching is asked, outside of any
-    transaction, and a place that it does not tell in time is shown without a name."""
+    transaction."""
     async with works() as work:
         view = await view_case(work, asker, case_id, why)
-    return await with_places(matching, view, call)
+    return await with_places(matching, hub, view, call)
 
 
-async def with_places(matching: Matching, view: CaseView, call: Call) -> CaseView:
-    """The view with the places of its referrals."""
-    nameless = [each.referral_id for need in view.needs for each in need.referrals if not each.place]
-    if not nameless:
+async def with_places(matching: Matching, hub: Hub, view: CaseView, call: Call) -> CaseView:
+    """The view with the places of its referrals. One that matching does not tell of in time has no name, and
+    the hub is whom to call. Nothing is asked for whoever sees only the status."""
+    referred = [each.referral_id for need in view.needs for each in need.referrals]
+    if not referred:
         return view
-    places = await matching.places(view.case_id, nameless[:MOST_PLACES], call)
-    return replace(view, needs=tuple(_with_places(need, places) for need in view.needs))
+    places = await matching.places(view.case_id, referred[:MOST_PLACES], call)
+    unknown = Place(name="", contact=hub.phone)
+    return replace(view, needs=tuple(_with_places(need, places, unknown) for need in view.needs))
 
 
-def _with_places(need: NeedOutcome, places: Mapping[ReferralId, Place]) -> NeedOutcome:
-    return replace(need, referrals=tuple(_with_place(each, places) for each in need.referrals))
-
-
-def _with_place(referral: Referral, places: Mapping[ReferralId, Place]) -> Referral:
-    place = places.get(referral.referral_id)
-    return referral if place is None else replace(referral, place=place.name, contact=place.contact)
+def _with_places(need: NeedOutcome, places: Mapping[ReferralId, Place], unknown: Place) -> NeedOutcome:
+    told = [(each, places.get(each.referral_id, unknown)) for each in need.referrals]
+    shown = (replace(referral, place=place.name, contact=place.contact) for referral, place in told)
+    return replace(need, referrals=tuple(shown))
 
 
 async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -> CaseView:

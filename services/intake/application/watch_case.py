@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from services.chassis.call import Call
-from services.intake.application.ports import Matching, Works
+from services.intake.application.ports import Hub, Matching, Works
 from services.intake.application.view_case import CaseView, view_case, with_places
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import CaseId
@@ -23,7 +23,13 @@ class Watchers(Protocol):
 
 
 async def watch_case(
-    works: Works, matching: Matching, watchers: Watchers, asker: Asker, case_id: CaseId, call: Call
+    works: Works,
+    matching: Matching,
+    hub: Hub,
+    watchers: Watchers,
+    asker: Asker,
+    case_id: CaseId,
+    call: Call,
 ) -> AsyncGenerator[CaseView, None]:
     """A view, and a further one whenever it is another than the last.
 
@@ -42,7 +48,7 @@ async def watch_case(
                     raise not_found()
                 view = None if revision == seen else await view_case(work, asker, case_id, "WatchCase")
             if view is not None:
-                view = await with_places(matching, view, call)
+                view = await with_places(matching, hub, view, call)
                 if view != shown:
                     yield view
                 shown = view

@@ -51,19 +51,20 @@ class NeedState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Referral:
-    """A place proposed for a need. `place` is empty for a confidential one; its contact is the hub's.
+    """A place proposed for a need. Dates are unknown until the proposal itself has arrived.
 
-    Dates are unknown until the proposal itself has arrived.
+    `place` and `contact` are kept nowhere here: matching is asked for them when the case is shown. For a
+    confidential place they are empty and the hub's.
     """
 
     referral_id: ReferralId
     need_id: NeedId
     state: ReferralState
-    place: str
-    contact: str
     from_date: date | None
     nights: int
     expires_at: datetime | None
+    place: str = ""
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,8 +140,6 @@ def _referral(event: matching.ReferralProposed, state: ReferralState) -> Referra
         referral_id=ReferralId(UUID(event.referral_id)),
         need_id=NeedId(UUID(event.need_id)),
         state=state,
-        place="",  # asked for when the case is shown
-        contact=event.contact,
         from_date=date.fromisoformat(event.from_date),
         nights=event.nights,
         expires_at=event.expires_at.ToDatetime(UTC),

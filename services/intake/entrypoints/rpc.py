@@ -178,7 +178,7 @@ class IntakeRpc:
 
     async def GetCase(self, request: intake.GetCaseRequest, call: Call) -> intake.GetCaseResponse:
         case_id = requests.case_id_in(request.case_id)
-        view = await show_case(self._works, self._matching, _asker(call), case_id, "GetCase", call)
+        view = await show_case(self._works, self._matching, self._hub, _asker(call), case_id, "GetCase", call)
         self._count_disclosed(view)
         return intake.GetCaseResponse(case=case_message(view))
 
@@ -186,7 +186,9 @@ class IntakeRpc:
         self, request: intake.WatchCaseRequest, call: Call
     ) -> AsyncIterator[intake.WatchCaseResponse]:
         case_id = requests.case_id_in(request.case_id)
-        views = watch_case(self._works, self._matching, self._watchers, _asker(call), case_id, call)
+        views = watch_case(
+            self._works, self._matching, self._hub, self._watchers, _asker(call), case_id, call
+        )
         async with aclosing(views):
             async for view in views:
                 self._count_disclosed(view)
