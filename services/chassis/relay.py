@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -138,23 +139,21 @@ class Relay:
             return 0, 0
         self.progress.busy()
         rows.sort(key=_id)
-        acknowledged: list[asyncpg.Record] = []
+        sent: list[asyncpg.Record] = []
         try:
-            acknowledged = await self._send(await self._connected(), rows)
+            sent = await self._send(await self._connected(), rows)
         except (KafkaError, OSError) as error:
             _log.warning("relay-cannot-send", pending=len(rows), cause=type(error).__name__)
-        if acknowledged:
-            await session.execute(
-                DELETE, [row["bucket"] for row in acknowledged], list(map(_id, acknowledged))
-            )
+        if sent:
+            await session.execute(DELETE, [row["bucket"] for row in sent], list(map(_id, sent)))
             self.progress.moved()
-            for topic, many in Counter(row["topic"] for row in acknowledged).items():
+            for topic, many in Counter(row["topic"] for row in sent).items():
                 self._metrics.relay_sent_total.labels(topic).inc(many)
-        if len(acknowledged) < len(rows):
+        if len(sent) < len(rows):
             # Whatever it was (a sequence out of order wedges a producer for good), a new one begins clean.
             self._metrics.relay_failures_total.inc()
             await self._let_go()
-        return len(rows), len(acknowledged)
+        return len(rows), len(sent)
 
     async def _connected(self) -> Producer:
         if self._producer is None:
@@ -186,7 +185,7 @@ class Relay:
             _log.warning("relay-interrupted", sent=len(deliveries), of=len(rows), cause=type(error).__name__)
             if not deliveries:
                 raise KafkaError("nothing could be handed over") from error
-        return _prefixes(rows, deliveries)
+        return acknowledged(rows, deliveries)
 
     async def _look(self, session: Session) -> None:
         """Now and then: take over buckets whose relay is gone, and measure the backlog."""
@@ -225,17 +224,22 @@ def _failed(delivery: asyncio.Future[object]) -> bool:
     return delivery.cancelled() or delivery.exception() is not None
 
 
-def _prefixes(
-    rows: Sequence[asyncpg.Record], deliveries: Sequence[asyncio.Future[object]]
-) -> list[asyncpg.Record]:
+class _Row(Protocol):
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+R = TypeVar("R", bound=_Row)
+
+
+def acknowledged(rows: Sequence[R], deliveries: Sequence[asyncio.Future[object]]) -> list[R]:
     """The rows that Kafka acknowledged, of each bucket only up to the first that it did not."""
     broken: set[int] = set()
-    acknowledged = []
+    prefix = []
     for n, row in enumerate(rows):
         delivery = deliveries[n] if n < len(deliveries) else None
         arrived = delivery is not None and delivery.done() and not _failed(delivery)
         if not arrived:
             broken.add(row["bucket"])
         elif row["bucket"] not in broken:
-            acknowledged.append(row)
-    return acknowledged
+            prefix.append(row)
+    return prefix

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from services.chassis.call import PUBLIC, Call
 from services.chassis.effects import Effect, composed, independent
@@ -14,6 +16,7 @@ from services.chassis.envelope import MalformedError, Received, headers, receive
 from services.chassis.inbox import Seen, SequenceConflictError, Verdict
 from services.chassis.outbox import BUCKETS, bucket
 from services.chassis.parking import KeptRecord
+from services.chassis.relay import acknowledged
 from services.chassis.topics import Topic, announce
 
 WHEN = datetime(2026, 3, 1, 12, 34, 56, 789, tzinfo=UTC)
@@ -151,6 +154,22 @@ def test_effects_travel_together_only_if_none_touches_what_another_changes(
     statements: list[str], together: bool
 ) -> None:
     assert independent([Effect(sql, (1,)) for sql in statements]) is together
+
+
+async def test_of_a_bucket_only_the_prefix_that_arrived_is_deleted() -> None:
+    """Rows (bucket, arrived?): a row behind one that failed stays, even if it arrived itself."""
+    loop = asyncio.get_running_loop()
+
+    def delivery(arrived: bool | None) -> asyncio.Future[object]:
+        future: asyncio.Future[object] = loop.create_future()
+        if arrived is not None:
+            future.set_result(None) if arrived else future.set_exception(KafkaError())
+        return future
+
+    fates = [(1, True), (2, True), (1, False), (2, True), (1, True), (3, None), (3, True), (2, True)]
+    rows = [{"id": n, "bucket": where} for n, (where, _) in enumerate(fates)]
+    kept = acknowledged(rows, [delivery(arrived) for _, arrived in fates[:-1]])
+    assert [row["id"] for row in kept] == [0, 1, 3]
 
 
 def test_the_statement_of_a_shape_is_always_the_same_text() -> None:
