@@ -8,7 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -61,7 +61,6 @@ class Client:
     door: str = "rpc"
     flaky: float = 0.0
     setting: bool = False
-    unread: list[str] = field(default_factory=list)
 
     async def command(
         self, service: str, use_case: str, request: Message, *, principal: str | None = None
@@ -88,8 +87,7 @@ class Client:
         while True:
             try:
                 found = await self.doors.attempt(self.door, service, method, request, self.headers)
-            except NotAnsweredError as error:
-                self.unread.append(str(error))
+            except NotAnsweredError:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(self.chance.uniform(0.05, 0.3))  # not a wait: a client's own backoff
