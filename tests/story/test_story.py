@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from deploy.local.story.scenery import SAFE_HOUSE, SAFE_MEALS
+from deploy.local.story.sidewalk import OPEN_KEY
 from tests.support.story import Played
 
 pytestmark = pytest.mark.timeout(240)
@@ -24,8 +25,12 @@ async def test_the_household_is_one_case_and_its_needs_are_met(played: Played) -
     case = (await played.stage.doors.http("advocate", "intake", "GET", path))["case"]
     assert [need["need"]["needId"] for need in case["needs"]] == played.stage.memory.need_ids
     assert [need["state"] for need in case["needs"]] == ["met", "met", "met"]
-    confidential = "SELECT count(*) FROM case_file JOIN household USING (household_id) WHERE confidential"
-    assert await _rows(played, "intake", confidential) == [(1,)]
+    entry = "SELECT count(*) FROM idempotency WHERE key = $1"
+    assert await _rows(played, "intake", entry, OPEN_KEY) == [(1,)]
+    opened = "SELECT case_id::text FROM case_file WHERE arrival_code = $1"
+    assert await _rows(played, "intake", opened, played.stage.memory.arrival_code) == [
+        (played.stage.memory.case_id,)
+    ]
 
 
 async def test_the_stay_ended_with_its_last_night_and_gave_the_room_back(played: Played) -> None:
