@@ -63,6 +63,7 @@ from services.matching.picture_settings import PictureSettings, settings_from_en
 
 _log = logs.logger("picture")
 _KEPT = timedelta(hours=KEPT_HOURS)
+_LATE_S = 2 * HOUR
 # A segment is deleted as a whole: with one a day, what is kept for six days is gone after seven.
 _AS_LONG_AS_ITS_SOURCE = {
     "retention.ms": str((KEPT_HOURS - 24) * HOUR * 1000),
@@ -222,7 +223,9 @@ class Publishing:
         windows: Any = table.tumbling(timedelta(seconds=HOUR), expires=_KEPT)
         self._hours = windows.relative_to(lambda event: float(event.value["hour"]))
         topic = Topics.load(around.settings.topics.file).of(knobs.topic)
-        self._publication = Publication(app.Table("published", partitions=1), topic)
+        published = app.Table("published", partitions=1)
+        published.on_recover(self._recovered)
+        self._publication = Publication(published, topic)
         app.agent(cells, name="publish", concurrency=1)(self._publish)
 
     async def tick(self, until: Hour) -> None:
@@ -241,18 +244,29 @@ class Publishing:
         self._hours[event.key] = {**parts, str(event.value["partition"]): event.value["counts"]}
 
     async def _tick(self, until: Hour) -> None:
-        """Decide what this hour says, make that durable, then say it; the same if it has been decided before."""
-        if until < self._publication.until:
+        """Decide what this hour says, make that durable, then say it; the same if it has been decided before.
+
+        A tick that comes a little late is passed over. One from long before means that the clock was set back.
+        """
+        if 0 < self._publication.until - until <= _LATE_S:
             return
-        if until > self._publication.until:
+        if until != self._publication.until:
             self._publication.decide(self._summed(), until, new_epoch=int(time.time()))
             await self._around.app.producer.flush()
-        for said in self._publication.said():
-            sent = await self._picture.send(key=said.key.encode(), value=said.payload, headers=said.headers)
-            await sent
+        said = [
+            await self._picture.send(key=each.key.encode(), value=each.payload, headers=each.headers)
+            for each in self._publication.said()
+        ]
+        await asyncio.gather(*said)
         self._metrics.picture_needs.clear()
         for (kind, state), total in self._publication.totals.items():
             self._metrics.picture_needs.labels(kind, state).set(total)
+
+    async def _recovered(self) -> None:
+        """Figures that another process publishes now are not for this one to keep showing."""
+        name = self._cells.get_topic_name()
+        if not any(each.topic == name for each in self._around.app.consumer.assignment()):
+            self._metrics.picture_needs.clear()
 
     def _summed(self) -> dict[Cell, Counts]:
         """The counts of `hours` over all partitions."""

@@ -108,8 +108,11 @@ class CaseMemory:
         return (told.epoch, told.sequence) <= self.seen.get(told.source, (0, 0))
 
     def misses_one_before(self, told: Told) -> bool:
-        """Whether one between the last and this one never came. It is noted, and nobody waits for it."""
-        epoch, sequence = self.seen.get(told.source, (told.epoch, 0))
+        """Whether one between the last and this one never came. It is noted, and nobody waits for it.
+
+        A case that is not remembered may have been let go of: then nothing is known to be missing.
+        """
+        epoch, sequence = self.seen.get(told.source, (0, 0))
         return told.epoch == epoch and told.sequence > sequence + 1
 
     def after(self, told: Told) -> CaseMemory:

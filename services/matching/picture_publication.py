@@ -57,7 +57,7 @@ class Publication:
         return {(kind, state): total for kind, state, total in self._kept[_WHOLE]["totals"]}
 
     def decide(self, cells: Mapping[Cell, Counts], until: Hour, new_epoch: int) -> None:
-        """What is said at this hour, which is later than the last. `new_epoch` is for the case that none began."""
+        """What is said at this hour, which is not the last again. `new_epoch` begins if none has begun."""
         hours = by_area_and_kind(cells)
         known = {parts_of(key) for key in self._kept if key != _WHOLE}
         for area, kind in hours.keys() | known:

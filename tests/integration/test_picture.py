@@ -145,6 +145,9 @@ async def test_what_is_older_than_the_topics_are_kept_is_let_go_of(
         around.advance(timedelta(hours=1))
         new = expected([("north", "lodging", 3 - 8 * 24, (10, HIDDEN, HIDDEN))])
         await around.until({**gone, **new})
+        # A stepped clock that is set back is followed as well.
+        around.advance(timedelta(days=-8))
+        await around.until(BUSY_DAY)
         assert await process.stop() == 0
 
 
@@ -169,7 +172,7 @@ async def test_killed_again_and_again_and_told_everything_twice_it_counts_each_n
     around = await environment(stack, tmp_path)
     chance = random.Random(3)
     story = around.story()
-    for _ in range(6):
+    for _ in range(4):
         _many(story, chance, 150)
         again = list(story.records)
         async with picture(around) as process:
@@ -269,7 +272,7 @@ async def test_told_to_stop_while_kafka_is_down_it_ends_in_time_and_loses_nothin
             hold = stack.state.held / "kafka"
             hold.touch()
             os.kill(stack.process("kafka"), signal.SIGKILL)
-            await process.logged("lag-unknown")
+            await process.logged("Failed fetch")
             assert (await process.get("/readyz")).status_code == 200
             assert (await process.get("/livez")).status_code == 200
             async with asyncio.timeout(10):
