@@ -294,7 +294,7 @@ class Calendar:
 
     def look(self, hour: Hour, read: Mapping[Hashable, int], ends: Mapping[Hashable, int]) -> Hour | None:
         """The hour to publish now, if any. `read`, `ends`: offset reached and end, for each partition."""
-        if self._due is None and (self._last is None or hour > self._last):
+        if self._due is None and hour != self._last:
             self._due = (hour, dict(ends))
         if self._due is None or not self._reached(self._due[1], read):
             return None
