@@ -36,7 +36,6 @@ class TimersMachine(OnDatabase):
         self.numbers = 0
 
     async def remind(self, due: Due, work: Words) -> None:
-        assert due.due_at <= work.now
         if due.subject == self.dies_on:
             raise CrashError
         if due.subject in self.failing:
@@ -98,7 +97,7 @@ class TimersMachine(OnDatabase):
         try:
             self.run(self.workers[0].keep())
         except CrashError:
-            assert self._heard() == before
+            assert subject not in dict(self._heard()[len(before) :])
         finally:
             self.dies_on = None
 
@@ -110,7 +109,7 @@ class TimersMachine(OnDatabase):
         """Take what was kept since then from what is promised; what was kept by now."""
         now = self._heard()
         for subject, due_at in now[len(before) :]:
-            assert self.promised.pop(subject) == due_at
+            assert self.promised.pop(subject) == due_at <= self.clock.now()
             if subject in self.rearms:
                 self.promised[subject] = self.clock.now() + self.rearms[subject]
         return now
