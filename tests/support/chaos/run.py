@@ -130,7 +130,7 @@ async def run(stack: RunningStack, seed: int, commands: int, pace: float, say: C
         async with _beside(*(watcher.watch() for watcher in watchers)):
             with _timed("work", seconds):
                 async with _beside(_time_goes_on(stack)), asyncio.TaskGroup() as group:
-                    killing = group.create_task(murder.carry_out(plan, stack, lambda: len(history) - before))
+                    killing = group.create_task(murder.carry_out(plan, stack, history, before))
                     group.create_task(_work(stage.roles(world), Budget(commands), pace))
                 kills = killing.result()
             say(f"{len(history) - before} commands sent, {len(kills)} kills done; waiting for quiet")
