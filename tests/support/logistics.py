@@ -208,7 +208,13 @@ def assembled(
     """The service as main assembles it, with hand-off points from memory."""
     topics = Topics.load(Path(TOPICS))
     return assemble(
-        database, clock, topics, points, metrics, AppealSettings(), handovers or HandoverSettings(told_every_s=0)
+        database,
+        clock,
+        topics,
+        points,
+        metrics,
+        AppealSettings(),
+        handovers or HandoverSettings(told_every_s=0),
     )
 
 
