@@ -116,10 +116,12 @@ class Consumer(Generic[W]):
     async def _member(self) -> None:
         """One membership of the group: until told to stop, or until something breaks."""
         self._connecting = True
-        kafka = await connect_consumer(
-            self._settings, self._consumer, list(self._topics), _Listener(self.revoked, self.assigned)
-        )
-        self._connecting = False
+        try:
+            kafka = await connect_consumer(
+                self._settings, self._consumer, list(self._topics), _Listener(self.revoked, self.assigned)
+            )
+        finally:
+            self._connecting = False
         watcher = asyncio.create_task(self._watch_lag(kafka), name="consumer-lag")
         try:
             while not self._stopping:
@@ -129,8 +131,10 @@ class Consumer(Generic[W]):
         finally:
             watcher.cancel()
             await asyncio.wait([watcher])
-            await self._release()
-            await close_consumer(kafka)
+            try:
+                await self._release()
+            finally:
+                await close_consumer(kafka)
 
     async def revoked(self) -> None:
         """The group is about to share its partitions out anew: finish with all of them first."""
