@@ -101,24 +101,24 @@ def declared_events(history: History, evidence: Evidence) -> Iterator[Violation]
 def unanswered_facts(history: History, evidence: Evidence, explained: set[Fact]) -> Iterator[Fact]:
     """Facts that commands without an answer, whose ids nobody knows, made true: wholly or not at all.
 
-    Each such command explains one case with exactly its needs, one need, or one box, that it asked for.
+    Each such command explains one case with exactly its needs, one need, or one box, that it asked for. One that
+    names an id goes first: it alone can have made what bears that id; the others are alike.
     """
     news: dict[str, list[Event]] = defaultdict(list)
     for event in evidence.told():
         fact = fact_of(event)
         if event.type in ANONYMOUS and fact is not None and fact not in explained:
             news[event.key].append(event)
-    open_cases = [entry for entry in history.of("OpenCase") if not entry.acknowledged]
+    open_cases = _unanswered(history, "OpenCase")
     for events in news.values():
         if events[0].type != "CaseOpened":
             continue
         asked = _first(open_cases, lambda entry, events=events: _opens(entry, events))
         if asked is not None:
             open_cases.remove(asked)
-            count = 1 + len(asked.request["needs"])
-            yield from (Fact(*found) for event in events[:count] if (found := fact_of(event)) is not None)
-            del events[:count]
-    small = [entry for entry in history.of("ReportNeed", "PackBox") if not entry.acknowledged]
+            yield from (found for event in events if (found := fact_of(event)) is not None)
+            events.clear()
+    small = _unanswered(history, "ReportNeed", "PackBox")
     for event in (event for events in news.values() for event in events):
         asked = _first(small, lambda entry, event=event: _asked_for(entry, event))
         if asked is not None and (fact := fact_of(event)) is not None:
@@ -126,19 +126,30 @@ def unanswered_facts(history: History, evidence: Evidence, explained: set[Fact])
             yield fact
 
 
+def _unanswered(history: History, *use_cases: str) -> list[Entry]:
+    return sorted((entry for entry in history.of(*use_cases) if not entry.acknowledged), key=_ids_left_open)
+
+
+def _ids_left_open(entry: Entry) -> int:
+    asked = entry.request
+    needs = [*asked.get("needs", ()), *([asked["need"]] if "need" in asked else [])]
+    return [asked.get("case_id"), *(need["need_id"] for need in needs)].count("")
+
+
 def _first(entries: list[Entry], fits: Any) -> Entry | None:
     return next((entry for entry in entries if fits(entry)), None)
 
 
 def _opens(entry: Entry, events: list[Event]) -> bool:
-    """Whether this is the case that the command asks for, with its needs, all of them, in their order."""
+    """Whether this is the case that the command asks for, with its needs, all of them and no others, in their
+    order: nobody can report more for a case whose id nobody was told.
+    """
     needs = entry.request["needs"]
-    if entry.request["case_id"] not in ("", events[0].key) or len(events) <= len(needs):
+    if entry.request["case_id"] not in ("", events[0].key) or len(events) != 1 + len(needs):
         return False
-    reported = events[1 : 1 + len(needs)]
     return all(
         event.type == "NeedReported" and _is_need(need, event.body["need"])
-        for need, event in zip(needs, reported, strict=True)
+        for need, event in zip(needs, events[1:], strict=True)
     )
 
 

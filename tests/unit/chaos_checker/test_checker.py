@@ -355,9 +355,9 @@ BED = {"kind": "NEED_KIND_LODGING", "item_id": "", "quantity": 0, "nights": 2}
 PLATE = {"kind": "NEED_KIND_FOOD", "item_id": "", "quantity": 0, "nights": 2}
 
 
-def open_unanswered(world: World, *happened: str) -> None:
+def open_unanswered(world: World, *happened: str, case_id: str = "") -> None:
     asked = [{**BED, "need_id": ""}, {**PLATE, "need_id": ""}]
-    opened = world.command("intake", "OpenCase", {"case_id": "", "needs": asked})
+    opened = world.command("intake", "OpenCase", {"case_id": case_id, "needs": asked})
     if not happened:
         return
     world.row("intake", "case_file", case_id="new", closed_at=None)
@@ -371,6 +371,13 @@ def open_unanswered(world: World, *happened: str) -> None:
                 rests_until=LATER, kind="lodging", from_date="2026-03-04", nights=2, quantity=0, item_id="",
             )  # fmt: skip
             world.event(CASES, "new", "NeedReported", case_id="new", need={**need, "need_id": need_id})
+
+
+def announce_another(world: World) -> None:
+    """A second case that asks for the same."""
+    world.event(CASES, "newer", "CaseOpened", case_id="newer")
+    for need_id, need in (("bed-3", BED), ("plate-3", PLATE)):
+        world.event(CASES, "newer", "NeedReported", case_id="newer", need={**need, "need_id": need_id})
 
 
 def test_an_unanswered_command_may_not_have_happened() -> None:
@@ -390,8 +397,20 @@ def test_an_unanswered_command_may_not_have_happened_in_part() -> None:
 
 def test_one_unanswered_command_explains_one_case_only() -> None:
     open_unanswered(world := right(), "bed-2", "plate-2")
-    world.row("intake", "case_file", case_id="newer", closed_at=None)
-    world.event(CASES, "newer", "CaseOpened", case_id="newer")
-    for need_id, need in (("bed-3", BED), ("plate-3", PLATE)):
-        world.event(CASES, "newer", "NeedReported", case_id="newer", need={**need, "need_id": need_id})
+    announce_another(world)
     assert "event-unasked" in rules(world)
+
+
+def test_an_unanswered_command_that_did_not_happen_explains_no_part_of_another() -> None:
+    world = right()
+    world.command("intake", "OpenCase", {"case_id": "", "needs": [{**BED, "need_id": ""}]})
+    open_unanswered(world, "bed-2", "plate-2")
+    assert rules(world) == set()
+
+
+def test_what_bears_an_id_was_made_by_the_command_that_names_it() -> None:
+    world = right()
+    open_unanswered(world)
+    open_unanswered(world, "bed-2", "plate-2", case_id="new")
+    announce_another(world)
+    assert "event-unasked" not in rules(world)
