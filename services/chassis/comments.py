@@ -33,12 +33,10 @@ class Comments:
 
     @classmethod
     def found(cls) -> Self:
-        """From the descriptor set in the folder of generated code; without one there are no comments."""
-        for folder in sys.path:
-            file = Path(folder) / FILE
-            if file.is_file():
-                return cls.read(file.read_bytes())
-        return cls({})
+        """From the descriptor sets in the folders of generated code; without one there are no comments."""
+        files = [Path(folder) / FILE for folder in sys.path]
+        # Each set lies whole after the other: what two of them say of one file, the last says.
+        return cls.read(b"".join(file.read_bytes() for file in files if file.is_file()))
 
     @classmethod
     def read(cls, descriptor_set: bytes) -> Self:
