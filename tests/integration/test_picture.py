@@ -183,7 +183,7 @@ async def test_killed_again_and_again_and_told_everything_twice_it_counts_each_n
         story.records = again
         await around.feed(story)
     async with picture(around) as process:
-        await around.caught_up()
+        await around.caught_up(150)  # a group that lost its member four times shares out anew first
         around.advance(timedelta(hours=1))
         await around.until(story.shown())
         assert await process.total("consumer_duplicates_total") > 0

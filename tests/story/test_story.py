@@ -6,7 +6,6 @@ import asyncpg
 import pytest
 
 from deploy.local.story.scenery import SAFE_HOUSE, SAFE_MEALS
-from deploy.local.story.sidewalk import OPEN_KEY
 from tests.support.story import Played
 
 pytestmark = pytest.mark.timeout(240)
@@ -25,8 +24,6 @@ async def test_the_household_is_one_case_and_its_needs_are_met(played: Played) -
     case = (await played.stage.doors.http("advocate", "intake", "GET", path))["case"]
     assert [need["need"]["needId"] for need in case["needs"]] == played.stage.memory.need_ids
     assert [need["state"] for need in case["needs"]] == ["met", "met", "met"]
-    entry = "SELECT count(*) FROM idempotency WHERE key = $1"
-    assert await _rows(played, "intake", entry, OPEN_KEY) == [(1,)]
     opened = "SELECT case_id::text FROM case_file WHERE arrival_code = $1"
     assert await _rows(played, "intake", opened, played.stage.memory.arrival_code) == [
         (played.stage.memory.case_id,)
