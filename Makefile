@@ -67,7 +67,7 @@ import: setup ## Take over a HMIS CSV export into the running stack: FILE=folder
 test: setup ## Every test: unit, property, contract, integration, story, chaos
 	@$(PY) -m pytest $(wildcard $(PHASES:%=tests/%))
 
-unit: setup ## The tests of the domain alone
+unit: setup ## The fast tests: domains, chassis, reader of exports
 	@$(PY) -m pytest -q tests/unit
 
 check: setup ## Style, types, layers, contracts, unit tests

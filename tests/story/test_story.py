@@ -24,6 +24,13 @@ async def test_the_household_is_one_case_and_its_needs_are_met(played: Played) -
     case = (await played.stage.doors.http("advocate", "intake", "GET", path))["case"]
     assert [need["need"]["needId"] for need in case["needs"]] == played.stage.memory.need_ids
     assert [need["state"] for need in case["needs"]] == ["met", "met", "met"]
+    near = """
+        SELECT count(*) FROM case_file, (SELECT opened_at AS then FROM case_file WHERE case_id::text = $1) AS entry
+        WHERE opened_by = 'officer' AND opened_at BETWEEN entry.then - interval '1 hour' AND entry.then + interval '1 hour'
+    """
+    assert await _rows(played, "intake", near, played.stage.memory.case_id) == [(1,)], (
+        "sent twice, opened once"
+    )
     opened = "SELECT case_id::text FROM case_file WHERE arrival_code = $1"
     assert await _rows(played, "intake", opened, played.stage.memory.arrival_code) == [
         (played.stage.memory.case_id,)
