@@ -34,6 +34,7 @@ from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
+from services.intake.entrypoints.door import Door
 from services.intake.entrypoints.events import handlers
 from services.intake.entrypoints.rpc import IntakeRpc
 from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
@@ -47,7 +48,7 @@ class Application:
     """Intake without its wires."""
 
     works: WorkFactory[IntakeWork]
-    service: Service
+    services: Sequence[Service]
     topics: Topics
     handlers: Mapping[str, Handler[IntakeWork]]
     snapshots: Mapping[str, CaseSnapshots]
@@ -74,10 +75,11 @@ def assemble(
     watchers = CaseWatchers(watch_look_again_s)
     outfit = Outfit(keyring, secrets, watchers, topics.of(CASES), metrics, zone)
     works: WorkFactory[IntakeWork] = WorkFactory(database, clock, outfit.make(), metrics)
-    rpc = IntakeRpc(works, matching, hub, watchers, metrics, secrets.digest, areas)
+    door = Door(works, secrets.digest, metrics)
+    intake = IntakeRpc(works, matching, hub, watchers, metrics, door, areas)
     return Application(
         works=works,
-        service=Service(SERVICE, rpc, RULES, ROUTES),
+        services=[Service(SERVICE, intake, RULES, ROUTES)],
         topics=topics,
         handlers=handlers(),
         snapshots={CASES: CaseSnapshots(topics.of(CASES), clock)},
@@ -101,10 +103,10 @@ async def serve(settings: IntakeSettings) -> None:
         for part in (relay, timers, consumer):
             liveness.watch(part.progress)
         http = HttpServer(
-            settings.http, [application.service], identity, metrics, readiness,
+            settings.http, application.services, identity, metrics, readiness,
             liveness=liveness, metrics_settings=settings.metrics, title="Intake",
         )  # fmt: skip
-        rpc = RpcServer(settings.rpc, [application.service], identity, metrics)
+        rpc = RpcServer(settings.rpc, application.services, identity, metrics)
         await run(http, relay, timers, consumer, rpc, grace=settings.grace)
 
 

@@ -80,7 +80,7 @@ class RealPath:
             folder = stack.state.folder
             ours = await cls._matching(stack, resources)
             theirs, application = await cls._intake(stack, resources, folder)
-            path = cls(application.service.implementation, ours.implementation)
+            path = cls(application.services[0].implementation, ours.implementation)
             await theirs(path)
             await path._fill(cases)
             yield path

@@ -173,7 +173,7 @@ async def door(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) ->
     folder = Path(tmp_path_factory.mktemp("doors"))
     issuer = Issuer(folder)
     async with opened_intake(stack, folder) as intake:
-        services = [intake.application.service]
+        services = intake.application.services
         readiness = Readiness()
         http = HttpServer(HttpSettings(), services, Identity(issuer.settings), Metrics(), readiness)
         rpc = RpcServer(RpcSettings(), services, Identity(issuer.settings), Metrics())

@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -103,13 +103,18 @@ class Intake:
 
     async def ask(self, method: str, request: Message, who: Principal, key: str | None = None) -> Any:
         """As a door does it: the method's rule first, then its implementation."""
-        self.application.service.rules[method].check(who)
-        return await getattr(self.application.service.implementation, method)(request, call(method, who, key))
+        return await self._allowed(method, who)(request, call(method, who, key))
+
+    def _allowed(self, method: str, who: Principal) -> Callable[[Message, Call], Any]:
+        """The method of whichever service has it; no two services of intake share a method's name."""
+        [service] = [each for each in self.application.services if method in each.rules]
+        service.rules[method].check(who)
+        implementation: Callable[[Message, Call], Any] = getattr(service.implementation, method)
+        return implementation
 
     def watch(self, case_id: str, who: Principal) -> AsyncGenerator[Any, None]:
-        self.application.service.rules["WatchCase"].check(who)
         request = messages.WatchCaseRequest(case_id=case_id)
-        stream: AsyncGenerator[Any, None] = self.application.service.implementation.WatchCase(  # type: ignore[attr-defined]
+        stream: AsyncGenerator[Any, None] = self._allowed("WatchCase", who)(
             request, call("WatchCase", who, None)
         )
         return stream

@@ -1,14 +1,11 @@
 """IntakeService, as both doors serve it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
-from typing import TypeVar
 
 from aid.intake.v1 import intake_pb2 as intake
-from google.protobuf.message import Message
 
 from services.chassis.call import Call
-from services.chassis.idempotency import Command, once
 from services.chassis.metrics import Metrics
 from services.chassis.work import WorkFactory
 from services.intake.application.answer_referral import AnswerReferral, answer_referral
@@ -23,14 +20,13 @@ from services.intake.application.report_need import ReportNeed, report_need
 from services.intake.application.view_case import CaseView, show_case
 from services.intake.application.watch_case import Watchers, watch_case
 from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
-from services.intake.domain.agencies import Agency, Asker
+from services.intake.domain.agencies import Agency
 from services.intake.domain.ids import AgencyId, AllocationId, CaseId, NeedId, ReferralId, WorkerName
 from services.intake.domain.refusal import Refusal
 from services.intake.entrypoints import requests
 from services.intake.entrypoints.answers import case_message, tonight_message
+from services.intake.entrypoints.door import Door, asker
 from services.intake.entrypoints.imports import get_import_outcomes, import_households
-
-A = TypeVar("A", bound=Message)
 
 
 class IntakeRpc:
@@ -43,12 +39,11 @@ class IntakeRpc:
         hub: Hub,
         watchers: Watchers,
         metrics: Metrics,
-        fingerprints: bytes,
+        door: Door,
         areas: Collection[str],
     ) -> None:
-        """`fingerprints` is the secret behind the fingerprints of commands, which hold names. `areas` are the
-        words that may stand for where a household can live; none given means any word."""
-        self._fingerprints = fingerprints
+        """`areas` are the words that may stand for where a household can live; none given means any word."""
+        self._door = door
         self._areas = areas
         self._works = works
         self._matching = matching
@@ -69,7 +64,7 @@ class IntakeRpc:
             await register_agency(work, agency)
             return intake.RegisterAgencyResponse()
 
-        return await self._once(request, call, intake.RegisterAgencyResponse, act)
+        return await self._door.once(request, call, intake.RegisterAgencyResponse, act)
 
     async def RegisterWorker(
         self, request: intake.RegisterWorkerRequest, call: Call
@@ -81,7 +76,7 @@ class IntakeRpc:
             await register_worker(work, command)
             return intake.RegisterWorkerResponse()
 
-        return await self._once(request, call, intake.RegisterWorkerResponse, act)
+        return await self._door.once(request, call, intake.RegisterWorkerResponse, act)
 
     async def OpenCase(self, request: intake.OpenCaseRequest, call: Call) -> intake.OpenCaseResponse:
         """The case first, and committed; only then matching is asked for tonight. A repeated command asks
@@ -95,12 +90,12 @@ class IntakeRpc:
 
         async def act(work: IntakeWork) -> intake.OpenCaseResponse:
             own = None if case_id is None else CaseId(case_id)
-            opened = await open_case(work, OpenCase(_asker(call), own, household, needs, occurred_at))
+            opened = await open_case(work, OpenCase(asker(call), own, household, needs, occurred_at))
             return intake.OpenCaseResponse(
                 case_id=str(opened.case_id), need_ids=[str(need_id) for need_id in opened.need_ids]
             )
 
-        answer = await self._once(request, call, intake.OpenCaseResponse, act)
+        answer = await self._door.once(request, call, intake.OpenCaseResponse, act)
         if lodging is not None:
             need_id = NeedId(requests.uuid_in(answer.need_ids[lodging], "need_ids"))
             found = await self._tonight_if_open(requests.case_id_in(answer.case_id), need_id, call)
@@ -113,10 +108,10 @@ class IntakeRpc:
         need = requests.need_in(request.need)
 
         async def act(work: IntakeWork) -> intake.ReportNeedResponse:
-            need_id = await report_need(work, ReportNeed(_asker(call), case_id, need))
+            need_id = await report_need(work, ReportNeed(asker(call), case_id, need))
             return intake.ReportNeedResponse(need_id=str(need_id))
 
-        return await self._once(request, call, intake.ReportNeedResponse, act)
+        return await self._door.once(request, call, intake.ReportNeedResponse, act)
 
     async def WithdrawNeed(
         self, request: intake.WithdrawNeedRequest, call: Call
@@ -125,19 +120,19 @@ class IntakeRpc:
         need_id = NeedId(requests.uuid_in(request.need_id, "need_id"))
 
         async def act(work: IntakeWork) -> intake.WithdrawNeedResponse:
-            await withdraw_need(work, WithdrawNeed(_asker(call), case_id, need_id))
+            await withdraw_need(work, WithdrawNeed(asker(call), case_id, need_id))
             return intake.WithdrawNeedResponse()
 
-        return await self._once(request, call, intake.WithdrawNeedResponse, act)
+        return await self._door.once(request, call, intake.WithdrawNeedResponse, act)
 
     async def CloseCase(self, request: intake.CloseCaseRequest, call: Call) -> intake.CloseCaseResponse:
         case_id = requests.case_id_in(request.case_id)
 
         async def act(work: IntakeWork) -> intake.CloseCaseResponse:
-            await close_case(work, CloseCase(_asker(call), case_id))
+            await close_case(work, CloseCase(asker(call), case_id))
             return intake.CloseCaseResponse()
 
-        return await self._once(request, call, intake.CloseCaseResponse, act)
+        return await self._door.once(request, call, intake.CloseCaseResponse, act)
 
     async def FindTonight(self, request: intake.FindTonightRequest, call: Call) -> intake.FindTonightResponse:
         case_id = requests.case_id_in(request.case_id)
@@ -148,12 +143,12 @@ class IntakeRpc:
         self, request: intake.AnswerReferralRequest, call: Call
     ) -> intake.AnswerReferralResponse:
         """Kept nowhere here: matching remembers the answer under this command's key."""
-        Command.of(call, request, self._fingerprints)
+        self._door.command(request, call)
         case_id = requests.optional_uuid(request.case_id, "case_id")
         referral_id = ReferralId(requests.uuid_in(request.referral_id, "referral_id"))
 
         command = AnswerReferral(
-            asker=_asker(call),
+            asker=asker(call),
             case_id=None if case_id is None else CaseId(case_id),
             arrival_code=requests.code_in(request.arrival_code),
             referral_id=referral_id,
@@ -171,14 +166,14 @@ class IntakeRpc:
         worker = WorkerName(request.worker)
 
         async def act(work: IntakeWork) -> intake.AssignWorkerResponse:
-            assigned = await assign_worker(work, AssignWorker(_asker(call), own, code, worker))
+            assigned = await assign_worker(work, AssignWorker(asker(call), own, code, worker))
             return intake.AssignWorkerResponse(case_id=str(assigned))
 
-        return await self._once(request, call, intake.AssignWorkerResponse, act)
+        return await self._door.once(request, call, intake.AssignWorkerResponse, act)
 
     async def GetCase(self, request: intake.GetCaseRequest, call: Call) -> intake.GetCaseResponse:
         case_id = requests.case_id_in(request.case_id)
-        view = await show_case(self._works, self._matching, self._hub, _asker(call), case_id, "GetCase", call)
+        view = await show_case(self._works, self._matching, self._hub, asker(call), case_id, "GetCase", call)
         self._count_disclosed(view)
         return intake.GetCaseResponse(case=case_message(view))
 
@@ -186,9 +181,7 @@ class IntakeRpc:
         self, request: intake.WatchCaseRequest, call: Call
     ) -> AsyncIterator[intake.WatchCaseResponse]:
         case_id = requests.case_id_in(request.case_id)
-        views = watch_case(
-            self._works, self._matching, self._hub, self._watchers, _asker(call), case_id, call
-        )
+        views = watch_case(self._works, self._matching, self._hub, self._watchers, asker(call), case_id, call)
         async with aclosing(views):
             async for view in views:
                 self._count_disclosed(view)
@@ -225,7 +218,7 @@ class IntakeRpc:
             return None
 
     async def _tonight(self, case_id: CaseId, need_id: NeedId, call: Call) -> intake.TonightAnswer:
-        command = FindTonight(_asker(call), case_id, need_id)
+        command = FindTonight(asker(call), case_id, need_id)
         answer = await find_tonight(self._works, self._matching, self._hub, command, call)
         message = tonight_message(answer)
         if not isinstance(answer, HubContact):
@@ -236,25 +229,3 @@ class IntakeRpc:
         """Of a household in hiding only the access log tells."""
         if not view.confidential:
             self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
-
-    async def _once(
-        self,
-        request: Message,
-        call: Call,
-        answer: type[A],
-        act: Callable[[IntakeWork], Awaitable[A]],
-    ) -> A:
-        """What `act` answers, or answered when the same command came before."""
-
-        async def acted(work: IntakeWork) -> bytes:
-            work.cause = call
-            return (await act(work)).SerializeToString(deterministic=True)
-
-        return answer.FromString(
-            await once(self._works, Command.of(call, request, self._fingerprints), acted, self._metrics)
-        )
-
-
-def _asker(call: Call) -> Asker:
-    who = call.principal
-    return Asker(WorkerName(who.subject), who.agency, who.roles)
