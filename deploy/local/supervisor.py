@@ -139,7 +139,11 @@ class Keeper:
                 await asyncio.sleep(backoff)
                 backoff = min(backoff * 2, LONGEST_BACKOFF)
             began = time.monotonic()
-            serving = await self._ready(await self._spawn())
+            try:
+                serving = await self._ready(await self._spawn())
+            except OSError as error:  # no memory or no disk for a moment is no reason to leave it down
+                serving = False
+                self._tell("failed", f"cannot be started: {error}; log: {self.log}")
             if serving:
                 self._tell("ready", "again", since=began)
 

@@ -52,7 +52,7 @@ class RpcServer:
         self._draining = asyncio.Event()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # the stubs know only threads
         self._services = [service.name for service in services]
-        self._inside = 0  # counted here: the library's own limit costs each call a tenth of its time
+        self._inside = 0  # counted here: the library's own limit answers without our reason
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", settings.max_message_bytes),

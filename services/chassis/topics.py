@@ -84,8 +84,11 @@ def announce(
 
     On a restricted topic it may tell what caused it, if the cause is as restricted (calls are). On any other
     topic it gets a random id, no correlation, causation or trace, and times rounded down to the hour, so that
-    nobody can join it with what happened on the other side.
+    nobody can join it with what happened on the other side. Raises ValueError for a type that the topic is not
+    declared to carry: a consumer would park it.
     """
+    if message_type not in topic.events:
+        raise ValueError(f"{topic.name} does not carry {message_type}")
     if topic.classification != RESTRICTED:
         return Announcement(
             topic=topic.name, key=key, type=message_type, payload=payload, subject=subject,

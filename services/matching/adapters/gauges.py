@@ -8,7 +8,7 @@ import asyncpg
 
 from services.chassis import logs
 from services.chassis.clock import Clock
-from services.chassis.database import Database
+from services.chassis.database import LOST, Database
 from services.chassis.metrics import Metrics
 from services.matching.domain.calendar import Calendar
 
@@ -42,7 +42,7 @@ class Gauges:
             await asyncio.sleep(EVERY_S)
             try:
                 await self.count()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("gauges-lost-database", error)
 
     async def count(self) -> None:
