@@ -1,19 +1,17 @@
 """The vault: what is said of persons and households, sealed with a key of each."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from services.chassis.ids import uuid7
 from services.chassis.keyring import DataKey, Keyring
 from services.chassis.work import Work
 from services.intake.adapters.agencies import PostgresAgencies
-from services.intake.application.ports import HouseholdSecrets, KnownPerson, NewCase
+from services.intake.application.ports import HouseholdSecrets, KnownHousehold, KnownPerson, NewCase
 from services.intake.domain.cases import Case
-from services.intake.domain.household import AgeBand, Facts, Household, Person
+from services.intake.domain.household import AgeBand, Household, Person
 from services.intake.domain.ids import AgencyId, HouseholdId, PersonId
 
 _PERSONS = """
@@ -74,21 +72,14 @@ class PostgresVault:
 
     async def keep(self, case: NewCase) -> None:
         """Seal what is new."""
-        keys = case.person_source_keys or ("",) * len(case.household.persons)
-        persons = [
-            KnownPerson(PersonId(uuid7()), person, key)
-            for person, key in zip(case.household.persons, keys, strict=True)
-        ]
-        await self._keep(case.household_id, case.agency_id, case.household, persons, case.facts)
+        await self._keep(case.household_id, case.agency_id, case.known)
 
-    async def change(
-        self, case: Case, household: Household, persons: Sequence[KnownPerson], facts: Facts
-    ) -> None:
-        """Seal anew, each with a fresh key; persons who are not in the list are forgotten."""
-        staying = [each.person_id for each in persons]
+    async def change(self, case: Case, known: KnownHousehold) -> None:
+        """Seal anew, each with a fresh key; whoever is no longer in the household is forgotten."""
+        staying = [each.person_id for each in known.persons]
         self._work.write(_FORGET_KEYS, case.household_id, staying)
         self._work.write(_FORGET_PERSONS, case.household_id, staying)
-        await self._keep(case.household_id, case.agency_id, household, persons, facts)
+        await self._keep(case.household_id, case.agency_id, known)
 
     async def persons(self, case: Case) -> list[KnownPerson]:
         rows = await self._work.peek(_PERSONS, case.household_id)
@@ -97,6 +88,22 @@ class PostgresVault:
             self._open_person(agency_key, row["person_id"], row["wrapped"], row["sealed"]) for row in rows
         ]
 
+    async def known(self, case: Case) -> KnownHousehold:
+        persons, secrets = tuple(await self.persons(case)), await self.secrets(case)
+        facts = case.facts
+        household = Household(
+            persons=tuple(each.person for each in persons),
+            wheelchair=facts.wheelchair,
+            pets=facts.pets,
+            unsheltered=facts.unsheltered,
+            survivor=secrets.survivor,
+            fleeing=secrets.fleeing,
+            area=facts.area,
+            handoff_point=secrets.handoff_point,
+            handoff_slot=secrets.handoff_slot,
+        )
+        return KnownHousehold(household, persons, facts)
+
     async def secrets(self, case: Case) -> HouseholdSecrets:
         [row] = await self._work.peek(_SECRETS, case.household_id)
         agency_key = await self._agencies.key(case.agency_id)
@@ -104,21 +111,15 @@ class PostgresVault:
         key = self._keyring.person_key(agency_key, subject, row["wrapped"])
         return HouseholdSecrets(**json.loads(key.open(row["sealed"], f"household:{subject}")))
 
-    async def _keep(
-        self,
-        household_id: HouseholdId,
-        agency_id: AgencyId,
-        household: Household,
-        persons: Sequence[KnownPerson],
-        facts: Facts,
-    ) -> None:
+    async def _keep(self, household_id: HouseholdId, agency_id: AgencyId, known: KnownHousehold) -> None:
         agency_key = await self._agencies.key(agency_id)
+        household, facts = known.household, known.facts
         said = {
             "survivor": household.survivor, "fleeing": household.fleeing,
             "handoff_point": household.handoff_point, "handoff_slot": household.handoff_slot,
         }  # fmt: skip
         whole = self._seal(agency_key, household_id, "household", said)
-        each = [self._seal(agency_key, one.person_id, "person", _told(one)) for one in persons]
+        each = [self._seal(agency_key, one.person_id, "person", _told(one)) for one in known.persons]
         self._work.write(
             _KEEP_HOUSEHOLD, household_id, agency_id, facts.adults, facts.children, facts.infants,
             facts.newborn_space_from_week, facts.wheelchair, facts.pets, facts.unsheltered,

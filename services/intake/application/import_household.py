@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 
 from services.chassis.ids import uuid7
+from services.intake.application.household_changed import household_changed, known_persons
 from services.intake.application.open_case import needs_of
-from services.intake.application.ports import Imported, IntakeWork, NewCase
+from services.intake.application.ports import Imported, IntakeWork, KnownHousehold, NewCase
 from services.intake.application.reconcile_household import reconcile_household
 from services.intake.domain.events import CaseClosed, CaseOpened, NeedReported
 from services.intake.domain.household import checked, facts_of
@@ -79,9 +80,7 @@ async def _create(
         agency_id=await _agency(work, source, row),
         opened_by=source.imported_by,
         opened_at=opened_at,
-        household=row.household,
-        person_source_keys=row.person_source_keys,
-        facts=facts,
+        known=KnownHousehold(row.household, known_persons(row.household, row.person_source_keys), facts),
         arrival_code=code,
         needs=needs,
         import_marks=tuple(mark(request) for request in row.needs[: len(needs)]),
@@ -94,6 +93,8 @@ async def _create(
     work.tell(*(NeedReported(case_id, need, facts, code) for need in needs))
     if row.closed:
         work.tell(CaseClosed(case_id))
+    else:
+        await household_changed(work, new.as_case(work.now), None, new.known)
     return ImportedCase(case_id, tuple(need.need_id for need in needs), ImportOutcome.CREATED)
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from services.chassis.ids import uuid7
-from services.intake.application.ports import IntakeWork, NewCase
+from services.intake.application.household_changed import household_changed, known_persons
+from services.intake.application.ports import IntakeWork, KnownHousehold, NewCase
 from services.intake.domain.access import assigned_from_the_start
 from services.intake.domain.agencies import Agency, AgencyType, Asker, Viewer
 from services.intake.domain.events import CaseOpened, NeedReported
@@ -46,26 +47,24 @@ async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
     facts = facts_of(household, today, revision=1)
     code = await work.cases.free_arrival_code(case_id) if facts.confidential else None
     needs = needs_of(command.needs, today)
-    await work.cases.open(
-        NewCase(
-            case_id=case_id,
-            household_id=HouseholdId(uuid7()),
-            agency_id=agency.agency_id,
-            opened_by=viewer.worker,
-            opened_at=occurred_at,
-            household=household,
-            person_source_keys=(),
-            facts=facts,
-            arrival_code=code,
-            needs=needs,
-            assigned=assigned_from_the_start(viewer, facts.confidential),
-        )
+    new = NewCase(
+        case_id=case_id,
+        household_id=HouseholdId(uuid7()),
+        agency_id=agency.agency_id,
+        opened_by=viewer.worker,
+        opened_at=occurred_at,
+        known=KnownHousehold(household, known_persons(household), facts),
+        arrival_code=code,
+        needs=needs,
+        assigned=assigned_from_the_start(viewer, facts.confidential),
     )
+    await work.cases.open(new)
     work.tell(
         CaseOpened(case_id, facts),
         *(NeedReported(case_id, need, facts, code) for need in needs),
         occurred_at=occurred_at,
     )
+    await household_changed(work, new.as_case(work.now), None, new.known)
     return OpenedCase(case_id, tuple(need.need_id for need in needs))
 
 

@@ -44,14 +44,32 @@ class NewCase:
     agency_id: AgencyId
     opened_by: WorkerName
     opened_at: datetime
-    household: Household
-    person_source_keys: tuple[str, ...]
-    facts: Facts
+    known: "KnownHousehold"
     arrival_code: ArrivalCode | None
     needs: tuple[Need, ...]
     assigned: bool
     import_marks: tuple[bytes, ...] = ()
     closed_at: datetime | None = None
+
+    @property
+    def facts(self) -> Facts:
+        return self.known.facts
+
+    def as_case(self, recorded_at: datetime) -> Case:
+        """The case as it is once this is written, for whoever opens it."""
+        return Case(
+            case_id=self.case_id,
+            household_id=self.household_id,
+            agency_id=self.agency_id,
+            opened_by=self.opened_by,
+            opened_at=self.opened_at,
+            recorded_at=recorded_at,
+            closed_at=self.closed_at,
+            facts=self.facts,
+            arrival_code=self.arrival_code,
+            version=1,
+            assigned=self.assigned,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,18 @@ class HouseholdSecrets:
     fleeing: bool = field(repr=False)
     handoff_point: str = field(repr=False)
     handoff_slot: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHousehold:
+    """A household as the vault has it: `persons` are those of `household`, in its order, with their ids.
+
+    `facts` are what others were told of it, as of the day they were told.
+    """
+
+    household: Household
+    persons: tuple[KnownPerson, ...]
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +206,12 @@ class Needs(Protocol):
 
 
 class Vault(Protocol):
+    """`change` seals anew, each with a fresh key; whoever is no longer in the household is forgotten."""
+
     async def persons(self, case: Case) -> list[KnownPerson]: ...
+    async def known(self, case: Case) -> KnownHousehold: ...
     async def secrets(self, case: Case) -> HouseholdSecrets: ...
-    async def change(
-        self, case: Case, household: Household, persons: Sequence[KnownPerson], facts: Facts
-    ) -> None: ...
+    async def change(self, case: Case, known: KnownHousehold) -> None: ...
 
 
 class Referrals(Protocol):

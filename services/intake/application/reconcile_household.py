@@ -1,10 +1,12 @@
 """Bring a household that was imported before up to what a newer export says of it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from services.chassis.ids import uuid7
-from services.intake.application.ports import HouseholdSecrets, IntakeWork, KnownPerson, NeedRecord
+from services.intake.application.household_changed import household_changed
+from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson, NeedRecord
 from services.intake.domain.cases import Case
 from services.intake.domain.events import (
     CaseClosed,
@@ -21,7 +23,11 @@ from services.intake.domain.needs import Need, need_of
 
 async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHousehold, as_of: date) -> bool:
     """True if anything was another than before. Only what others may know and is new is announced."""
-    facts, persons_changed = await _household(work, case, row, as_of)
+    before = await work.vault.known(case)
+    after = _household(before, row, as_of)
+    facts, vault_changed = after.facts, after != before
+    if vault_changed:
+        await work.vault.change(case, after)
     code = await _arrival_code(work, case, facts)
     if facts.revision != case.facts.revision:
         work.tell(HouseholdChanged(case.case_id, facts))
@@ -38,10 +44,12 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
     if code != case.arrival_code:
         # Only a snapshot hands the hub's code over for needs that were reported without one.
         work.tell(CaseSnapshot(case.case_id, facts, news.standing, code, closed=row.closed))
-    changed = persons_changed or facts.revision != case.facts.revision or bool(news.gone or news.asked)
+    changed = vault_changed or bool(news.gone or news.asked)
     if changed:
         work.cases.advance(case)
         work.changed(case.case_id)
+    if vault_changed and not row.closed:
+        await household_changed(work, replace(case, facts=facts, arrival_code=code), before, after)
     return changed
 
 
@@ -55,32 +63,23 @@ class _News:
     unasked: tuple[NeedId, ...] = ()
 
 
-async def _household(work: IntakeWork, case: Case, row: ImportedHousehold, as_of: date) -> tuple[Facts, bool]:
-    """The facts as they are now, and whether anything kept in the vault had to be written."""
-    household = row.household.hiding_since(case.confidential)
-    known = await work.vault.persons(case)
-    wanted = _matched(known, row)
-    facts = facts_of(household, as_of, case.facts.revision)
-    if facts.differ_from(case.facts):
-        facts = facts_of(household, as_of, case.facts.revision + 1)
-    said = HouseholdSecrets(
-        household.survivor, household.fleeing, household.handoff_point, household.handoff_slot
-    )
-    kept = await work.vault.secrets(case)
-    differs = wanted != known or said != kept
-    if differs or facts.revision != case.facts.revision:
-        await work.vault.change(case, household, wanted, facts)
-    return facts, differs
+def _household(before: KnownHousehold, row: ImportedHousehold, as_of: date) -> KnownHousehold:
+    """The household as the export has it. What no export says (whom to call and when, where not to go) stays."""
+    household = row.household.hiding_since(before.facts.confidential)
+    facts = facts_of(household, as_of, before.facts.revision)
+    if facts.differ_from(before.facts):
+        facts = replace(facts, revision=before.facts.revision + 1)
+    return KnownHousehold(household, _matched(before.persons, row), facts)
 
 
-def _matched(known: list[KnownPerson], row: ImportedHousehold) -> list[KnownPerson]:
+def _matched(known: Sequence[KnownPerson], row: ImportedHousehold) -> tuple[KnownPerson, ...]:
     """The persons of the row, under the ids they already have where the source names them the same."""
     ids = {each.source_key: each.person_id for each in known if each.source_key}
     keys = row.person_source_keys or ("",) * len(row.household.persons)
-    return [
+    return tuple(
         KnownPerson(ids.get(key) or PersonId(uuid7()), person, key)
         for key, person in zip(keys, row.household.persons, strict=True)
-    ]
+    )
 
 
 async def _arrival_code(work: IntakeWork, case: Case, facts: Facts) -> ArrivalCode | None:

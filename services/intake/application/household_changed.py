@@ -1,0 +1,35 @@
+"""What follows when a household is others than before: the one place where everything that derives from it hears.
+
+Whoever opens a case, changes its household, or erases it calls `household_changed` once, in the same unit of
+work, after it has told the change itself. What derives from the household (needs by norms, the clocks of due
+dates and birthdays) is brought up to date here, and commits with the change or not at all.
+"""
+
+from collections.abc import Sequence
+
+from services.chassis.ids import uuid7
+from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
+from services.intake.domain.cases import Case
+from services.intake.domain.household import Household
+from services.intake.domain.ids import PersonId
+
+
+async def household_changed(
+    work: IntakeWork, case: Case, before: KnownHousehold | None, after: KnownHousehold | None
+) -> None:
+    """Bring up to date what derives from the household.
+
+    `before` is None when the case was opened just now, `after` is None when its last person was erased. `case`
+    is as it is after the change: its facts are those of `after`, its row is written and its version advanced
+    already by whoever calls (so nothing here advances it again), and it is open. Persons keep their ids, so
+    `before` and `after` can be compared person by person.
+    """
+
+
+def known_persons(household: Household, source_keys: Sequence[str] = ()) -> tuple[KnownPerson, ...]:
+    """The persons of a new household, each with a new id, and the name the exporting system has for them."""
+    keys = source_keys or ("",) * len(household.persons)
+    return tuple(
+        KnownPerson(PersonId(uuid7()), person, key)
+        for person, key in zip(household.persons, keys, strict=True)
+    )
