@@ -34,6 +34,7 @@ from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
+from services.intake.entrypoints.deadlines import deadlines
 from services.intake.entrypoints.door import Door
 from services.intake.entrypoints.events import handlers
 from services.intake.entrypoints.rpc import IntakeRpc
@@ -95,7 +96,7 @@ async def serve(settings: IntakeSettings) -> None:
         application, database = await _opened(settings, resources, metrics)
         readiness.set("migrated")
         relay = Relay(database, settings.kafka, NAME, metrics=metrics)
-        timers = Timers(database, settings.clock_source(), application.works, {}, metrics=metrics)
+        timers = Timers(database, settings.clock_source(), application.works, deadlines(), metrics=metrics)
         consumer = Consumer(
             database, settings.kafka, application.works, NAME, application.consumes, application.handlers,
             metrics=metrics,

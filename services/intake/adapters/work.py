@@ -12,6 +12,7 @@ from services.intake.adapters.access_log import PostgresAccessLog
 from services.intake.adapters.agencies import PostgresAgencies
 from services.intake.adapters.allocations import PostgresAllocations
 from services.intake.adapters.cases import PostgresCases
+from services.intake.adapters.clocks import PostgresClocks
 from services.intake.adapters.imports import PostgresImports
 from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.referrals import PostgresReferrals
@@ -57,6 +58,7 @@ class PostgresWork(IntakeWork):
         self.allocations = PostgresAllocations(self)
         self.access_log = PostgresAccessLog(self)
         self.imports = PostgresImports(self, outfit.secrets)
+        self.clocks = PostgresClocks(self)
         self._topic = outfit.cases_topic
         self._watchers = outfit.watchers
         self._metrics = outfit.metrics

@@ -9,6 +9,7 @@ from typing import Protocol
 from services.chassis.call import Call
 from services.chassis.envelope import Received
 from services.chassis.work import Work
+from services.intake.application.clocks_ports import Clocks
 from services.intake.domain.agencies import Agency, Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.events import CaseEvent
@@ -265,6 +266,7 @@ class IntakeWork(Work):
     allocations: Allocations
     access_log: AccessLog
     imports: Imports
+    clocks: Clocks
 
     @property
     def today(self) -> date:

@@ -1,0 +1,39 @@
+"""What intake does when a promise falls due.
+
+Two ways to promise something:
+
+- to a household: `work.clocks.arm(case.case_id, case.agency_id, kind, about, due_at)`, with the kind in `rings()`.
+  These are kept one at a time, in the order of their times, with the case locked. Preferred whenever there is a
+  case: whatever else is promised to the household then happens before or after it, as the times say.
+- to anything else: `await work.arm(kind, subject, due_at, payload)`, with the kind in `deadlines()`.
+
+Either is kept once, also when the process dies over it or was away when it fell due.
+"""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from services.chassis.timers import Deadline, Due
+from services.intake.application.clocks_ports import Ring
+from services.intake.application.household_clock import CASE_CLOCK, keep_promise
+from services.intake.application.ports import IntakeWork
+from services.intake.domain.ids import CaseId
+
+
+def rings() -> Mapping[str, Ring]:
+    """What is promised to a household, by kind of reminder: `ring(work, case, reminder)`."""
+    return {}
+
+
+def deadlines() -> Mapping[str, Deadline[IntakeWork]]:
+    """By kind of timer."""
+    return {
+        CASE_CLOCK: _case_clock(rings()),
+    }
+
+
+def _case_clock(by_kind: Mapping[str, Ring]) -> Deadline[IntakeWork]:
+    async def keep(due: Due, work: IntakeWork) -> None:
+        await keep_promise(work, CaseId(UUID(due.subject)), by_kind)
+
+    return keep
