@@ -26,6 +26,7 @@ from services.chassis.rpc_server import RpcServer
 from services.chassis.timers import Timers
 from services.chassis.topics import Topic, Topics
 from services.chassis.work import WorkFactory
+from services.intake.adapters.entry_keys import PostgresEntryKeys
 from services.intake.adapters.matching_client import SERVICE as MATCHING
 from services.intake.adapters.matching_client import MatchingClient
 from services.intake.adapters.secrets import Secrets, secrets_of
@@ -34,8 +35,11 @@ from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
+from services.intake.entrypoints import entries
 from services.intake.entrypoints.deadlines import deadlines
+from services.intake.domain.access import REGION
 from services.intake.entrypoints.door import Door
+from services.intake.entrypoints.entries import EntryRpc
 from services.intake.entrypoints.events import handlers
 from services.intake.entrypoints.rpc import IntakeRpc
 from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
@@ -77,10 +81,18 @@ def assemble(
     outfit = Outfit(keyring, secrets, watchers, topics.of(CASES), metrics, zone)
     works: WorkFactory[IntakeWork] = WorkFactory(database, clock, outfit.make(), metrics)
     door = Door(works, secrets.digest, metrics)
-    intake = IntakeRpc(works, matching, hub, watchers, metrics, door, areas)
+    intake = IntakeRpc(matching, hub, watchers, metrics, door, areas)
     return Application(
-        works=works,
-        services=[Service(SERVICE, intake, RULES, ROUTES)],
+        works=works.within(REGION),
+        services=[
+            Service(SERVICE, intake, RULES, ROUTES),
+            Service(
+                entries.SERVICE,
+                EntryRpc(door, intake, PostgresEntryKeys(keyring)),
+                entries.RULES,
+                entries.ROUTES,
+            ),
+        ],
         topics=topics,
         handlers=handlers(),
         snapshots={CASES: CaseSnapshots(topics.of(CASES), clock)},

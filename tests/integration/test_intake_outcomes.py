@@ -36,6 +36,12 @@ from tests.support.intake import (
 )
 from tests.support.stack import RunningStack
 
+_SOMEBODY_WAITS = """
+SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+               WHERE datname = current_database() AND NOT granted)
+    OR EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid')
+"""
+
 
 @pytest.fixture(scope="module")
 async def intake(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Intake]:
@@ -174,6 +180,25 @@ async def test_two_bags_that_arrive_at_the_same_moment_still_meet_the_need(intak
             *(intake.hear(logistics.HandoverConfirmed(allocation_id=bag, day="2026-11-25")) for bag in bags)
         )
         assert await state(intake, opened) == "met"
+
+
+async def test_goods_set_aside_while_a_case_is_closed_stay_joined_to_nobody(intake: Intake) -> None:
+    opened = await opened_case(intake, goods(quantity=2))
+    told = matching.NeedAllocated(
+        case_id=opened.case_id, need_id=opened.need_ids[0], allocation_id=new_id(), quantity=2
+    )
+    close = messages.CloseCaseRequest(case_id=opened.case_id)
+    async with intake.application.works() as work:
+        await intake.application.handlers[told.DESCRIPTOR.full_name](received(told), work)
+        closing = asyncio.create_task(intake.ask("CloseCase", close, OUTREACH))
+        async with asyncio.timeout(10):
+            # Only PostgreSQL knows.
+            while not closing.done() and not await intake.database.pool.fetchval(_SOMEBODY_WAITS):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    await closing
+    await intake.hear(told)
+    joined = "SELECT count(*) FROM allocation WHERE case_id = $1"
+    assert await intake.database.pool.fetchval(joined, UUID(opened.case_id)) == 0
 
 
 async def test_goods_taken_back_wait_again_and_a_handed_over_bag_stays(intake: Intake) -> None:

@@ -9,9 +9,10 @@ from services.chassis.work import Work
 from services.intake.application.ports import AllocationPart
 from services.intake.domain.ids import AllocationId, CaseId, NeedId
 
+# The case is held fast until the commit: an end of it that comes at the same moment finds the row to forget.
 _ALLOCATED = """
 INSERT INTO allocation (allocation_id, case_id, need_id, quantity)
-SELECT $1, $2, $3, $4 FROM case_file WHERE case_id = $2 AND closed_at IS NULL
+SELECT $1, $2, $3, $4 FROM case_file WHERE case_id = $2 AND closed_at IS NULL FOR SHARE
 ON CONFLICT (allocation_id) DO UPDATE
 SET case_id = EXCLUDED.case_id, need_id = EXCLUDED.need_id, quantity = EXCLUDED.quantity,
     version = allocation.version + 1
@@ -19,7 +20,7 @@ RETURNING told = 'handed over'
 """
 _TAKEN_BACK = """
 INSERT INTO allocation (allocation_id, case_id, need_id, taken_back)
-SELECT $1, $2, $3, true FROM case_file WHERE case_id = $2 AND closed_at IS NULL
+SELECT $1, $2, $3, true FROM case_file WHERE case_id = $2 AND closed_at IS NULL FOR SHARE
 ON CONFLICT (allocation_id) DO UPDATE
 SET case_id = EXCLUDED.case_id, need_id = EXCLUDED.need_id, taken_back = true, version = allocation.version +
        1

@@ -24,6 +24,8 @@ async def close_case(work: IntakeWork, command: CloseCase) -> None:
     case = must_act(found.case, found.viewer)
     if case.closed_at is not None:
         return
+    # Waits for an allocation that is being told at this moment: what is forgotten below must be all.
+    await work.cases.lock(case.case_id, found.viewer.worker)
     work.cases.close(case)
     work.allocations.forget(case.case_id)
     work.tell(CaseClosed(case.case_id))

@@ -1,21 +1,19 @@
 """Open a case for a household with its needs."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from services.chassis.ids import uuid7
 from services.intake.application.household_changed import household_changed, known_persons
 from services.intake.application.ports import IntakeWork, KnownHousehold, NewCase
 from services.intake.domain.access import assigned_from_the_start
 from services.intake.domain.agencies import Agency, AgencyType, Asker, Viewer
+from services.intake.domain.entries import happened_at
 from services.intake.domain.events import CaseOpened, NeedReported
 from services.intake.domain.household import Household, checked, facts_of
 from services.intake.domain.ids import CaseId, HouseholdId, NeedId
 from services.intake.domain.needs import MOST_NEEDS, Need, NeedRequest, need_of
 from services.intake.domain.refusal import conflict, denied, invalid
-
-OLDEST_ENTRY = timedelta(days=30)
-CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
     agency = _may_open(viewer)
     today = work.today
     household = checked(command.household, today)
-    occurred_at = _when(command.occurred_at, work.now)
+    occurred_at = happened_at(command.occurred_at, work.now)
     await _ids_are_free(work, command)
     case_id = command.case_id or CaseId(uuid7())
     facts = facts_of(household, today, revision=1)
@@ -100,15 +98,3 @@ def _may_open(viewer: Viewer) -> Agency:
     if not viewer.agency.type.opens_cases:
         raise denied("agency-opens-no-cases", "Agencies of this type do not open cases.")
     return viewer.agency
-
-
-def _when(said: datetime | None, now: datetime) -> datetime:
-    if said is None:
-        return now
-    if said > now + CLOCKS_DIFFER_BY:
-        raise invalid("occurred-in-the-future", "It cannot have happened yet.", field="occurred_at")
-    if said < now - OLDEST_ENTRY:
-        raise invalid(
-            "occurred-too-long-ago", "An entry is kept offline for 30 days at most.", field="occurred_at"
-        )
-    return min(said, now)

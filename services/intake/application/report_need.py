@@ -1,11 +1,13 @@
 """Add a need to a case."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.chassis.ids import uuid7
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import must_act
 from services.intake.domain.agencies import Asker
+from services.intake.domain.entries import happened_at
 from services.intake.domain.events import NeedReported
 from services.intake.domain.ids import CaseId, NeedId
 from services.intake.domain.needs import NeedRequest, need_of
@@ -17,6 +19,7 @@ class ReportNeed:
     asker: Asker
     case_id: CaseId
     need: NeedRequest
+    occurred_at: datetime | None = None
 
 
 async def report_need(work: IntakeWork, command: ReportNeed) -> NeedId:
@@ -30,6 +33,7 @@ async def report_need(work: IntakeWork, command: ReportNeed) -> NeedId:
     need = need_of(command.need, own or NeedId(uuid7()), work.today)
     work.needs.report(case, need)
     work.cases.advance(case)
-    work.tell(NeedReported(case.case_id, need, case.facts, case.arrival_code))
+    occurred_at = happened_at(command.occurred_at, work.now)
+    work.tell(NeedReported(case.case_id, need, case.facts, case.arrival_code), occurred_at=occurred_at)
     work.changed(case.case_id)
     return need.need_id

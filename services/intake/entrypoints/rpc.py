@@ -7,7 +7,6 @@ from aid.intake.v1 import intake_pb2 as intake
 
 from services.chassis.call import Call
 from services.chassis.metrics import Metrics
-from services.chassis.work import WorkFactory
 from services.intake.application.answer_referral import AnswerReferral, answer_referral
 from services.intake.application.assign_worker import AssignWorker, assign_worker
 from services.intake.application.close_case import CloseCase, close_case
@@ -34,7 +33,6 @@ class IntakeRpc:
 
     def __init__(
         self,
-        works: WorkFactory[IntakeWork],
         matching: Matching,
         hub: Hub,
         watchers: Watchers,
@@ -45,7 +43,6 @@ class IntakeRpc:
         """`areas` are the words that may stand for where a household can live; none given means any word."""
         self._door = door
         self._areas = areas
-        self._works = works
         self._matching = matching
         self._hub = hub
         self._watchers = watchers
@@ -106,9 +103,11 @@ class IntakeRpc:
     async def ReportNeed(self, request: intake.ReportNeedRequest, call: Call) -> intake.ReportNeedResponse:
         case_id = requests.case_id_in(request.case_id)
         need = requests.need_in(request.need)
+        said = request.HasField("occurred_at")
+        occurred_at = requests.moment_in(request.occurred_at, "occurred_at") if said else None
 
         async def act(work: IntakeWork) -> intake.ReportNeedResponse:
-            need_id = await report_need(work, ReportNeed(asker(call), case_id, need))
+            need_id = await report_need(work, ReportNeed(asker(call), case_id, need, occurred_at))
             return intake.ReportNeedResponse(need_id=str(need_id))
 
         return await self._door.once(request, call, intake.ReportNeedResponse, act)
@@ -154,7 +153,7 @@ class IntakeRpc:
             referral_id=referral_id,
             accepted=request.accepted,
         )
-        state = await answer_referral(self._works, self._matching, command, call)
+        state = await answer_referral(self._door.within(call), self._matching, command, call)
         return intake.AnswerReferralResponse(state=state.value)
 
     async def AssignWorker(
@@ -173,7 +172,9 @@ class IntakeRpc:
 
     async def GetCase(self, request: intake.GetCaseRequest, call: Call) -> intake.GetCaseResponse:
         case_id = requests.case_id_in(request.case_id)
-        view = await show_case(self._works, self._matching, self._hub, asker(call), case_id, "GetCase", call)
+        view = await show_case(
+            self._door.within(call), self._matching, self._hub, asker(call), case_id, "GetCase", call
+        )
         self._count_disclosed(view)
         return intake.GetCaseResponse(case=case_message(view))
 
@@ -181,7 +182,9 @@ class IntakeRpc:
         self, request: intake.WatchCaseRequest, call: Call
     ) -> AsyncIterator[intake.WatchCaseResponse]:
         case_id = requests.case_id_in(request.case_id)
-        views = watch_case(self._works, self._matching, self._hub, self._watchers, asker(call), case_id, call)
+        views = watch_case(
+            self._door.within(call), self._matching, self._hub, self._watchers, asker(call), case_id, call
+        )
         async with aclosing(views):
             async for view in views:
                 self._count_disclosed(view)
@@ -193,18 +196,18 @@ class IntakeRpc:
         async def read(work: IntakeWork) -> Handoff:
             return await get_handoff(work, self._hub, WorkerName(call.principal.subject), allocation_id)
 
-        handoff = await self._works.run(read)
+        handoff = await self._door.within(call).run(read)
         return intake.GetHandoffResponse(point=handoff.point, slot=handoff.slot)
 
     async def ImportHouseholds(
         self, request: intake.ImportHouseholdsRequest, call: Call
     ) -> intake.ImportHouseholdsResponse:
-        return await import_households(self._works, request, call, self._metrics)
+        return await import_households(self._door.within(call), request, call, self._metrics)
 
     async def GetImportOutcomes(
         self, request: intake.GetImportOutcomesRequest, call: Call
     ) -> intake.GetImportOutcomesResponse:
-        return await get_import_outcomes(self._works, request)
+        return await get_import_outcomes(self._door.within(call), request)
 
     async def _tonight_if_open(
         self, case_id: CaseId, need_id: NeedId, call: Call
@@ -219,7 +222,7 @@ class IntakeRpc:
 
     async def _tonight(self, case_id: CaseId, need_id: NeedId, call: Call) -> intake.TonightAnswer:
         command = FindTonight(asker(call), case_id, need_id)
-        answer = await find_tonight(self._works, self._matching, self._hub, command, call)
+        answer = await find_tonight(self._door.within(call), self._matching, self._hub, command, call)
         message = tonight_message(answer)
         if not isinstance(answer, HubContact):
             self._metrics.find_tonight_total.labels(message.WhichOneof("answer")).inc()

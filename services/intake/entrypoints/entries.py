@@ -1,0 +1,200 @@
+"""EntryService: what phones recorded without a signal, applied once each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from aid.intake.v1 import entries_pb2 as messages
+from aid.intake.v1 import intake_pb2 as intake
+from google.protobuf.message import DecodeError
+
+from services.chassis import errors, faults
+from services.chassis.call import Call, Route, allow
+from services.intake.application.entries_ports import EntryKeys, Opener
+from services.intake.domain.access import CASEWORK
+from services.intake.domain.entries import Recorded, check_recorded, happened_at, in_order
+from services.intake.domain.refusal import invalid
+from services.intake.entrypoints import requests
+from services.intake.entrypoints.door import Door
+from services.intake.entrypoints.rpc import IntakeRpc
+from services.intake.entrypoints.rules import SERVICE as INTAKE
+
+SERVICE = "aid.intake.v1.EntryService"
+RULES = {"GetEntryKey": allow(*CASEWORK), "SubmitEntries": allow(*CASEWORK)}
+ROUTES = (Route("GET", "/v1/entries/key", "GetEntryKey"), Route("POST", "/v1/entries", "SubmitEntries"))
+
+MOST_ENTRIES = 100
+LONGEST_ENTRY = 64 * 1024
+# An entry that is begun needs time for its commit; one that looks for a place waits for matching besides.
+TIME_FOR_ONE = timedelta(seconds=0.5)
+
+_APPLIED = messages.ENTRY_OUTCOME_APPLIED
+_REFUSED = messages.ENTRY_OUTCOME_REFUSED
+_TRY_AGAIN = messages.ENTRY_OUTCOME_TRY_AGAIN
+# Circumstances, not the entry, are at fault.
+_PASSING = frozenset(
+    {errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, errors.Kind.EXHAUSTED, errors.Kind.INTERNAL}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An entry whose times are possible."""
+
+    recorded: Recorded
+    entry: messages.Entry
+
+
+class EntryRpc:
+    """Each entry goes the way of the command that it holds, with its own id as the key of that command."""
+
+    def __init__(self, door: Door, service: IntakeRpc, keys: EntryKeys) -> None:
+        self._works = door.works
+        self._service = service
+        self._keys = keys
+
+    async def GetEntryKey(
+        self, request: messages.GetEntryKeyRequest, call: Call
+    ) -> messages.GetEntryKeyResponse:
+        key = await self._works.run(self._keys.current)
+        answer = messages.GetEntryKeyResponse(key_id=str(key.key_id), public_key=key.public)
+        answer.seal_until.FromDatetime(key.seal_until)
+        return answer
+
+    async def SubmitEntries(
+        self, request: messages.SubmitEntriesRequest, call: Call
+    ) -> messages.SubmitEntriesResponse:
+        """Never a failure of the whole for the sake of one: each entry has its own answer."""
+        if not 1 <= len(request.entries) <= MOST_ENTRIES:
+            raise invalid(
+                "entries-out-of-range", f"1 to {MOST_ENTRIES} entries fit a batch.", field="entries"
+            )
+        opened, results = await self._opened(request.entries)
+        for position in in_order(each.recorded for each in opened.values()):
+            results[position] = await self._apply(opened[position], call)
+        return messages.SubmitEntriesResponse(results=[results[each] for each in sorted(results)])
+
+    async def _opened(
+        self, sealed: Sequence[messages.SealedEntry]
+    ) -> tuple[dict[int, _Opened], dict[int, messages.EntryResult]]:
+        """Entries by their position; those that can never be applied are answered already."""
+        async with self._works() as work:
+            openers = await self._keys.openers(work, [key for each in sealed if (key := _key_id(each))])
+            now = work.now
+        opened: dict[int, _Opened] = {}
+        results: dict[int, messages.EntryResult] = {}
+        for position, each in enumerate(sealed):
+            entry = _entry(each, openers)
+            if entry is None:
+                results[position] = _unreadable()
+                continue
+            try:
+                occurred_at = happened_at(requests.moment_in(entry.occurred_at, "occurred_at"), now)
+                recorded_at = requests.moment_in(entry.recorded_at, "recorded_at")
+                check_recorded(occurred_at, recorded_at, now)
+                requests.uuid_in(entry.entry_id, "entry_id")
+                _names_its_ids(entry)
+            except Exception as failure:  # noqa: BLE001 - the answer to this entry; the others go on
+                results[position] = _failed(entry, failure)
+                continue
+            recorded = Recorded(position, entry.HasField("open_case"), occurred_at, recorded_at)
+            opened[position] = _Opened(recorded, entry)
+        return opened, results
+
+    async def _apply(self, opened: _Opened, call: Call) -> messages.EntryResult:
+        entry = opened.entry
+        try:
+            _is_time_left(call)
+            result = await self._act(opened, replace(call, idempotency_key=f"entry:{entry.entry_id}"))
+        except Exception as failure:  # noqa: BLE001 - the answer to this entry; the others go on
+            return _failed(entry, failure)
+        result.entry_id, result.outcome = entry.entry_id, _APPLIED
+        return result
+
+    async def _act(self, opened: _Opened, call: Call) -> messages.EntryResult:
+        """The command of an entry at its own method, which checks who may, and acts once per key."""
+        entry, service = opened.entry, self._service
+        match entry.WhichOneof("command"):
+            case "open_case":
+                command = entry.open_case
+                command.occurred_at.FromDatetime(opened.recorded.occurred_at)
+                case = await service.OpenCase(command, _at(call, "OpenCase"))
+                return messages.EntryResult(
+                    case_id=case.case_id,
+                    need_ids=case.need_ids,
+                    tonight=case.tonight if case.HasField("tonight") else None,
+                )
+            case "report_need":
+                entry.report_need.occurred_at.FromDatetime(opened.recorded.occurred_at)
+                need = await service.ReportNeed(entry.report_need, _at(call, "ReportNeed"))
+                return messages.EntryResult(case_id=entry.report_need.case_id, need_ids=[need.need_id])
+            case "withdraw_need":
+                await service.WithdrawNeed(entry.withdraw_need, _at(call, "WithdrawNeed"))
+                return messages.EntryResult(case_id=entry.withdraw_need.case_id)
+            case "close_case":
+                await service.CloseCase(entry.close_case, _at(call, "CloseCase"))
+                return messages.EntryResult(case_id=entry.close_case.case_id)
+            case _:
+                raise invalid("entry-says-nothing", "The entry holds no command that is known here.")
+
+
+def _is_time_left(call: Call) -> None:
+    if call.remaining() < TIME_FOR_ONE:
+        raise errors.deadline("out-of-time", "The call's time is up; tell this entry again.")
+
+
+def _at(call: Call, method: str) -> Call:
+    return replace(call, method=f"{INTAKE}/{method}")
+
+
+def _key_id(sealed: messages.SealedEntry) -> UUID | None:
+    try:
+        return UUID(sealed.key_id)
+    except ValueError:
+        return None
+
+
+def _entry(sealed: messages.SealedEntry, openers: Mapping[UUID, Opener]) -> messages.Entry | None:
+    key_id = _key_id(sealed)
+    if key_id is None or key_id not in openers or len(sealed.sealed) > LONGEST_ENTRY:
+        return None
+    plain = openers[key_id](sealed.sealed)
+    if plain is None:
+        return None
+    try:
+        return messages.Entry.FromString(plain)
+    except DecodeError:
+        return None
+
+
+def _names_its_ids(entry: messages.Entry) -> None:
+    """Without ids of the phone's own, an entry that is told again after its answer was forgotten would be
+    applied twice."""
+    needs: Sequence[intake.NeedInput] = ()
+    if entry.HasField("open_case"):
+        requests.uuid_in(entry.open_case.case_id, "open_case.case_id")
+        needs = entry.open_case.needs
+    elif entry.HasField("report_need"):
+        needs = (entry.report_need.need,)
+    for index, need in enumerate(needs):
+        requests.uuid_in(need.need_id, f"needs[{index}].need_id")
+
+
+def _unreadable() -> messages.EntryResult:
+    return messages.EntryResult(
+        outcome=_REFUSED,
+        reason="entry-unreadable",
+        message="The entry is not sealed to a key that is known here, is too long, or was changed.",
+    )
+
+
+def _failed(entry: messages.Entry, failure: Exception) -> messages.EntryResult:
+    shown = faults.shown(failure, "SubmitEntries")
+    return messages.EntryResult(
+        entry_id=entry.entry_id,
+        outcome=_TRY_AGAIN if shown.kind in _PASSING or shown.reason == "busy" else _REFUSED,
+        reason=shown.reason,
+        message=shown.message,
+        field=shown.details.get("field", ""),
+    )
