@@ -5,7 +5,7 @@ Nothing here reads a file. An adapter produces these values, use cases consume t
 source's identifiers never appear in a `repr`, so that a stray log line or traceback cannot carry them out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum, IntEnum
@@ -251,6 +251,16 @@ class LodgingNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferralMade:
+    """An event of coordinated entry (HUD list 4.20.2), and its result (4.20.D) where one is known."""
+
+    on: date
+    event: int
+    result: int | None
+    result_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Household:
     """The unit of import: taken whole or refused whole. It becomes one case."""
 
@@ -263,6 +273,9 @@ class Household:
     confidentiality: Confidentiality | None
     lodging: Placement | LodgingNeed | None
     """None when every enrolment is over by `Export.as_of` (or has not begun)."""
+    referrals: tuple[ReferralMade, ...] = ()
+    sleeping: LivingSituation | None = None
+    """Where it was last known to sleep, as in `LodgingNeed`."""
 
     @property
     def confidential(self) -> bool:
@@ -319,6 +332,7 @@ class Report:
     households_accepted: int
     households_refused: int
     persons_accepted: int
-    refusals: tuple[Refusal, ...]
+    refusals: Sequence[Refusal]
+    """By file and line; may be read from disk as it is gone through."""
     mapped: tuple[Mapped, ...]
     notes: tuple[Note, ...]

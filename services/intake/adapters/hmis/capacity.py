@@ -97,12 +97,7 @@ class Occupancy:
             of_project.setdefault(offer.project_source_id, []).append(offer)
         return cls({offer.source_key: offer.beds for offer in valid}, of_project)
 
-    def place_all(self, guests: Iterable[Guests]) -> dict[str, Berth]:
-        """Where each is counted. Who entered first finds room first, so the order of rows does not matter."""
-        in_order = sorted(guests, key=lambda guest: (guest.entered, guest.household))
-        return {guest.household: self._place(guest) for guest in in_order}
-
-    def _place(self, guest: Guests) -> Berth:
+    def place(self, guest: Guests) -> Berth:
         """Best is an offer for their kind of household with room; then any with room, since they do lie
         there; else the one they exceed least. Year-round beds are taken to fill before overflow, and the
         shelter's own before vouchers: the export does not say who has which.

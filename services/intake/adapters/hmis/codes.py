@@ -31,6 +31,8 @@ RECORD_TYPE = frozenset({141, 142, 143, 144, 151, 152, 161, 200, 210, 300})
 """List 1.4: which kind of service a row of Services.csv is; 200 is a bed night."""
 EVENT = frozenset(range(1, 19))
 """List 4.20.2."""
+REFERRAL_RESULT = frozenset({1, 2, 3})
+"""List 4.20.D: the client accepted, the client rejected, the provider rejected."""
 
 LIVING_SITUATION_BEFORE_2024 = MappingProxyType({
     1: 101, 16: 116, 18: 118, 4: 204, 5: 205, 6: 206, 7: 207, 15: 215, 25: 225,

@@ -116,6 +116,14 @@ def _of_enrolment(
     )
 
 
+EVENT = _of_enrolment(
+    "Event.csv",
+    "EventID",
+    "EventDate",
+    "ResultDate",
+    coded=MappingProxyType({"Event": codes.EVENT, "ReferralResult": codes.REFERRAL_RESULT}),
+)
+
 CHECKED = (
     _of_project("Funder.csv", "FunderID", "StartDate", "EndDate"),
     _of_project("ProjectCoC.csv", "ProjectCoCID"),
@@ -133,7 +141,7 @@ CHECKED = (
         "DateProvided",
         coded=MappingProxyType({"RecordType": codes.RECORD_TYPE}),
     ),
-    _of_enrolment("Event.csv", "EventID", "EventDate", coded=MappingProxyType({"Event": codes.EVENT})),
+    EVENT,
     _of_enrolment("Assessment.csv", "AssessmentID", "AssessmentDate"),
     _of_enrolment("AssessmentQuestions.csv", "AssessmentQuestionID"),
     _of_enrolment("AssessmentResults.csv", "AssessmentResultID"),

@@ -1,7 +1,6 @@
 """Households as the network knows them, with the question that is open for each: where do they sleep?"""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,14 +14,15 @@ from services.intake.domain.hmis_import import (
     Person,
     Placement,
     Pregnancy,
+    ReferralMade,
     Relationship,
 )
 
 from .capacity import Berth, Guests
 from .keys import Keys
-from .records import ClientRecord, HealthRecord, ProjectRecord
+from .records import HealthRecord, ProjectRecord
 from .report import Tally
-from .tables import Stay, Tables
+from .tables import Stay
 
 ADULT = 18
 """Years of age."""
@@ -50,11 +50,8 @@ class Open:
 class Households:
     """Answers about the households of one export, as of its last day."""
 
-    def __init__(self, tables: Tables, as_of: date, safety_known: bool) -> None:
-        self._tables, self._as_of, self._safety_known = tables, as_of, safety_known
-        rows = [(stay.row.person_id, row) for stay in tables.stays.rows.values() for row in stay.health]
-        self._fleeing = {person_id for person_id, row in rows if row.fleeing}
-        self._survivors = {person_id for person_id, row in rows if row.survivor}
+    def __init__(self, projects: Mapping[str, ProjectRecord], as_of: date, safety_known: bool) -> None:
+        self._projects, self._as_of, self._safety_known = projects, as_of, safety_known
 
     def is_open(self, stay: Stay) -> bool:
         """Begun, and not over by the export's last day: who leaves on that day does not sleep there that night."""
@@ -68,7 +65,7 @@ class Households:
         for stay in stays:
             if self.is_open(stay):
                 projects.setdefault(stay.row.project_id, []).append(stay)
-        candidates = [Open(self._tables.projects.rows[key], tuple(open_)) for key, open_ in projects.items()]
+        candidates = [Open(self._projects[key], tuple(open_)) for key, open_ in projects.items()]
         return max(
             candidates, key=lambda each: (each.project.residential, each.since, each.project.id), default=None
         )
@@ -80,55 +77,45 @@ class Households:
             return HouseholdType.ONLY_CHILDREN
         return HouseholdType.ADULTS_AND_CHILDREN if True in ages else HouseholdType.WITHOUT_CHILDREN
 
-    def guests(self, household: str, stays: Iterable[Stay]) -> Guests | None:
-        """The household as occupants of a project's beds, if it is."""
-        found = self.open(stays)
-        if found is None or not found.project.residential:
-            return None
-        return Guests(
-            household, found.project.id, self.type_of(found.stays), len(found.person_ids()), found.since
-        )
+    def guests(self, found: Open) -> Guests:
+        """The household as occupants of a project's beds."""
+        household, beds = found.stays[0].row.household, len(found.person_ids())
+        return Guests(household, found.project.id, self.type_of(found.stays), beds, found.since)
 
-    def confidentiality(self, stays: Iterable[Stay]) -> Confidentiality | None:
+    def confidentiality(self, stays: Sequence[Stay]) -> Confidentiality | None:
         own = [row for stay in stays for row in stay.health]
-        persons = {stay.row.person_id for stay in stays}
         if any(row.fleeing for row in own):
             return Confidentiality.FLEEING
         if any(row.survivor for row in own):
             return Confidentiality.SURVIVOR
-        if persons & self._fleeing or persons & self._survivors:
+        if any(stay.hides for stay in stays):
             return Confidentiality.RECORDED_ELSEWHERE
         return None if self._safety_known else Confidentiality.NOT_RECORDED
 
-    def note(self, taken: dict[str, list[Stay]], tally: Tally) -> None:
-        """Count what a reader of the report should know although it refuses nothing."""
-        opened: Counter[str] = Counter()
-        for key, stays in taken.items():
-            heads = {stay.row.person_id for stay in stays if stay.row.relationship is Relationship.SELF}
-            tally.note("no-head", not heads)
-            tally.note("several-heads", len(heads) > 1)
-            tally.note("household-id-blank", key.startswith("single:"))
-            tally.note("not-begun", sum(stay.row.entered > self._as_of for stay in stays))
-            tally.note(
-                "exit-after-end",
-                sum(stay.exit is not None and stay.exit.exited > self._as_of for stay in stays),
-            )
-            tally.note("several-projects", len({s.row.project_id for s in stays if self.is_open(s)}) > 1)
-            tally.note(
-                "confidential-by-another-household",
-                self.confidentiality(stays) is Confidentiality.RECORDED_ELSEWHERE,
-            )
-            found = self.open(stays)
-            tally.note("awaiting-move-in", found is not None and self.awaiting_move_in(found))
-            opened.update({stay.row.person_id for stay in stays if self.is_open(stay)})
-        tally.note("person-in-several-open-households", sum(count > 1 for count in opened.values()))
+    def note(self, stays: Sequence[Stay], found: Open | None, tally: Tally) -> None:
+        """Count what a reader of the report should know of a household although it refuses nothing."""
+        heads = {stay.row.person_id for stay in stays if stay.row.relationship is Relationship.SELF}
+        tally.note("no-head", not heads)
+        tally.note("several-heads", len(heads) > 1)
+        tally.note("household-id-blank", stays[0].row.household.startswith("single:"))
+        tally.note("not-begun", sum(stay.row.entered > self._as_of for stay in stays))
+        tally.note(
+            "exit-after-end",
+            sum(stay.exit is not None and stay.exit.exited > self._as_of for stay in stays),
+        )
+        tally.note("several-projects", len({s.row.project_id for s in stays if self.is_open(s)}) > 1)
+        tally.note(
+            "confidential-by-another-household",
+            self.confidentiality(stays) is Confidentiality.RECORDED_ELSEWHERE,
+        )
+        tally.note("awaiting-move-in", found is not None and self.awaiting_move_in(found))
 
     def awaiting_move_in(self, found: Open) -> bool:
         project = found.project
         return project.residential and project.project_type.permanent and found.moved_in(self._as_of) is None
 
     def _is_child(self, stay: Stay) -> bool:
-        born = self._tables.clients.rows[stay.row.person_id].birth_date
+        born = stay.client.birth_date
         if born is None:
             return stay.row.relationship is Relationship.CHILD
         return _age(born, self._as_of) < ADULT
@@ -137,35 +124,29 @@ class Households:
 class Builder:
     """Makes one Household at a time, so that only the one in hand is held twice."""
 
-    def __init__(
-        self, tables: Tables, households: Households, berths: dict[str, Berth], as_of: date, keys: Keys
-    ) -> None:
-        self._tables, self._households, self._berths = tables, households, berths
-        self._as_of, self._keys = as_of, keys
+    def __init__(self, households: Households, as_of: date, keys: Keys) -> None:
+        self._households, self._as_of, self._keys = households, as_of, keys
 
-    def build_all(self, taken: dict[str, list[Stay]], after: int) -> Iterator[Household]:
-        for number, (key, stays) in enumerate(taken.items(), start=1):
-            if number > after:
-                yield self.build(number, key, stays)
-
-    def build(self, number: int, key: str, stays: list[Stay]) -> Household:
+    def build(self, number: int, stays: list[Stay], berth: Berth) -> Household:
+        """`berth` is where it is counted, if it lies in a project's beds."""
         found = self._households.open(stays)
         return Household(
             number=number,
-            source_key=self._keys.household(key),
+            source_key=self._keys.household(stays[0].row.household),
             household_type=self._households.type_of(found.stays if found else stays),
             persons=tuple(self._persons(stays)),
             enrolments=tuple(self._enrolment(stay) for stay in stays),
             confidentiality=self._households.confidentiality(stays),
-            lodging=None if found is None else self._lodging(key, found),
+            lodging=None if found is None else self._lodging(found, berth),
+            referrals=tuple(_referrals(stays)),
+            sleeping=_sleeping(stays, self._as_of),
         )
 
-    def _lodging(self, key: str, found: Open) -> Placement | LodgingNeed:
+    def _lodging(self, found: Open, berth: Berth) -> Placement | LodgingNeed:
         project_key = self._keys.project(found.project.id)
         person_keys = tuple(self._keys.person(person_id) for person_id in found.person_ids())
         if not found.project.residential:
             return LodgingNeed(project_key, person_keys, found.since, _sleeping(found.stays, self._as_of))
-        berth = self._berths[key]
         return Placement(
             project_key=project_key,
             offer_key=berth.offer_key,
@@ -186,12 +167,13 @@ class Builder:
                 latest[stay.row.person_id] = stay
         for person_id, stay in latest.items():
             health = [row for each in stays if each.row.person_id == person_id for row in each.health]
-            yield self._person(person_id, self._tables.clients.rows[person_id], stay, health)
+            yield self._person(stay, health)
 
-    def _person(self, person_id: str, client: ClientRecord, stay: Stay, health: list[HealthRecord]) -> Person:
+    def _person(self, stay: Stay, health: list[HealthRecord]) -> Person:
+        client = stay.client
         first, middle, last, suffix = client.names
         return Person(
-            source_key=self._keys.person(person_id),
+            source_key=self._keys.person(stay.row.person_id),
             first_name=first,
             middle_name=middle,
             last_name=last,
@@ -209,7 +191,7 @@ class Builder:
 
     def _enrolment(self, stay: Stay) -> Enrolment:
         return Enrolment(
-            source_key=self._keys.enrolment(stay.id),
+            source_key=self._keys.enrolment(stay.row.id),
             person_key=self._keys.person(stay.row.person_id),
             project_key=self._keys.project(stay.row.project_id),
             entered=stay.row.entered,
@@ -233,6 +215,14 @@ def _sleeping(stays: Sequence[Stay], as_of: date) -> LivingSituation | None:
     if recorded:
         return max(recorded, key=lambda row: (row.recorded_on, row.line)).situation
     return next((stay.row.came_from for stay in stays if stay.row.came_from is not None), None)
+
+
+def _referrals(stays: Sequence[Stay]) -> Iterator[ReferralMade]:
+    """What coordinated entry did for the household, each event once however many members it names."""
+    events = [row for stay in stays for row in stay.events]
+    made = {(row.on, row.event, row.result, row.result_on): None for row in events}
+    for on, event, result, result_on in sorted(made, key=lambda each: (each[0], each[1])):
+        yield ReferralMade(on, event, result, result_on)
 
 
 def _age(born: date, on: date) -> int:

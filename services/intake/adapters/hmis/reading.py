@@ -16,6 +16,7 @@ from services.intake.domain.hmis_import import (
 )
 
 from . import capacity, files
+from .capacity import Berth
 from .files import FileSpec
 from .households import Builder, Households
 from .keys import Keys
@@ -24,8 +25,10 @@ from .records import Reader
 from .report import Tally
 from .rows import Row, RowRefused
 from .source import Limits, Source, open_source
+from .store import Store
+from .survey import go_over, place_all
 from .tables import Tables
-from .verdicts import Verdicts, judge
+from .verdicts import judge
 from .versions import Version
 
 
@@ -38,17 +41,24 @@ class Reading:
     offers: tuple[Offer, ...]
     report: Report
     _builder: Builder
-    _verdicts: Verdicts
+    _tables: Tables
+    _store: Store
 
-    def households(self, after: int = 0) -> Iterator[Household]:
-        """Every accepted household, numbered from 1 in the export's own order; `after` skips the first ones.
+    def households(self, after: int = 0, in_need: bool | None = None) -> Iterator[Household]:
+        """Every accepted household, numbered from 1 in the export's own order; `after` skips the first ones,
+        `in_need` leaves those that need a bed, or those that do not.
 
         May be called again: the same export gives the same households under the same numbers and keys.
         """
-        return self._builder.build_all(self._verdicts.taken, after)
+        wanted = "" if in_need is None else f"AND in_need = {in_need:d}"
+        query = f"""
+        SELECT id, number, offer, over_by FROM household WHERE number > ? {wanted} ORDER BY number
+        """
+        for household, number, offer, over_by in self._store.each(query, after):
+            yield self._builder.build(number, self._tables.stays(household), Berth(offer, over_by or 0))
 
     def __repr__(self) -> str:
-        return f"Reading({self.export!r}, {len(self._verdicts.taken)} households)"
+        return f"Reading({self.export!r}, {self.report.households_accepted} households)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +101,14 @@ class Pass:
 
 def read(path: Path, progress: Progress, limits: Limits) -> Reading:
     """Read all of it, or raise StructuralFault before anything is handed out."""
-    tally = Tally()
     with open_source(path, limits) as source:
         present = source.names()
         _has_required(present)
+        store = Store(limits.folder)
+        tally = Tally(store)
         reading = Pass(source, limits, progress, tally)
         header = _header(reading, tally)
-        tables = Tables(Reader(header.version, tally), tally)
+        tables = Tables(Reader(header.version, tally), tally, store)
         for spec in files.TAKEN[1:]:
             if spec.name in present:
                 tables.take(spec, reading.rows(spec, header.version))
@@ -109,30 +120,30 @@ def read(path: Path, progress: Progress, limits: Limits) -> Reading:
         export = Export(
             header.source_id, header.export_id, header.as_of, header.version_text, reading.digest()
         )
-    return _conclude(export, tables, files.HEALTH_AND_DV.name in present, tally)
+    store.all_read()
+    return _conclude(export, tables, files.HEALTH_AND_DV.name in present, tally, store)
 
 
-def _conclude(export: Export, tables: Tables, safety_known: bool, tally: Tally) -> Reading:
-    keys, as_of = Keys(export.source_id), export.as_of
-    verdicts = judge(tables, tally)
-    households = Households(tables, as_of, safety_known)
+def _conclude(export: Export, tables: Tables, safety_known: bool, tally: Tally, store: Store) -> Reading:
+    keys, as_of, projects = Keys(export.source_id), export.as_of, tables.projects.rows
+    verdicts = judge(store, tally)
+    households = Households(projects, as_of, safety_known)
     tally.note("safety-unknown", not safety_known)
-    households.note(verdicts.taken, tally)
-    projects = tables.projects.rows
+    go_over(tables, households, tally, store)
     offers = tuple(
         capacity.offer_of(inventory, projects[inventory.project_id], as_of, keys)
         for inventory in tables.inventory.rows.values()
         if inventory.project_id in projects
     )
-    guests = (households.guests(key, stays) for key, stays in verdicts.taken.items())
-    berths = capacity.Occupancy.of(offers).place_all(guest for guest in guests if guest is not None)
+    place_all(capacity.Occupancy.of(offers), store)
     return Reading(
         export=export,
         projects=tuple(capacity.project_of(project, keys) for project in projects.values()),
         offers=offers,
-        report=tally.report(len(verdicts.taken), verdicts.refused, verdicts.persons),
-        _builder=Builder(tables, households, berths, as_of, keys),
-        _verdicts=verdicts,
+        report=tally.report(verdicts.taken, verdicts.refused, verdicts.persons),
+        _builder=Builder(households, as_of, keys),
+        _tables=tables,
+        _store=store,
     )
 
 

@@ -72,6 +72,7 @@ class ClientRecord:
 @dataclass(frozen=True, slots=True)
 class EnrollmentRecord:
     line: int
+    id: str
     person_id: str
     project_id: str
     household: str
@@ -107,6 +108,17 @@ class LivingRecord:
     line: int
     recorded_on: date
     situation: LivingSituation
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """What coordinated entry did for a household: a referral by its kind, and what became of it."""
+
+    line: int
+    on: date
+    event: int
+    result: int | None
+    result_on: date | None
 
 
 def household_of(row: Row) -> str:
@@ -180,6 +192,7 @@ class Reader:
     def enrollment(self, row: Row) -> EnrollmentRecord:
         return EnrollmentRecord(
             line=row.line,
+            id=row.id("EnrollmentID"),
             person_id=row.id("PersonalID"),
             project_id=row.id("ProjectID"),
             household=household_of(row),
@@ -189,10 +202,13 @@ class Reader:
             came_from=self._living(row, "LivingSituation", codes.PRIOR_LIVING_SITUATION),
         )
 
-    def exit(self, row: Row, entered: date) -> ExitRecord:
-        """An exit before the entry is a slip of the source: that the stay is over is still beyond doubt."""
+    def exit(self, row: Row, entered: int) -> ExitRecord:
+        """An exit before the entry is a slip of the source: that the stay is over is still beyond doubt.
+
+        `entered` is the ordinal of the day of entry.
+        """
         exited = row.day("ExitDate")
-        self._tally.note("exit-before-entry", exited < entered)
+        self._tally.note("exit-before-entry", exited.toordinal() < entered)
         return ExitRecord(row.line, exited, self._living(row, "Destination", codes.DESTINATION))
 
     def health(self, row: Row) -> HealthRecord:
@@ -211,6 +227,13 @@ class Reader:
         if situation is None:
             raise RowRefused("blank", "CurrentLivingSituation is blank")
         return LivingRecord(row.line, row.day("InformationDate"), situation)
+
+    def event(self, row: Row) -> EventRecord:
+        event = row.code("Event", codes.EVENT)
+        if event is None:
+            raise RowRefused("blank", "Event is blank")
+        result = row.code("ReferralResult", codes.REFERRAL_RESULT)
+        return EventRecord(row.line, row.day("EventDate"), event, result, row.maybe_day("ResultDate"))
 
     def _project_type(self, row: Row) -> ProjectType:
         """Before FY2024 one type was for all emergency shelters, and a second column said how they count."""

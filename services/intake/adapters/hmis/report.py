@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from services.intake.domain.hmis_import import FileCount, Mapped, Note, Refusal, Report
+from services.intake.domain.hmis_import import FileCount, Mapped, Note, Report
 
 from .files import CHECKED, TAKEN
+from .refusals import Refusals
 from .rows import Row, RowRefused
+from .store import Store
 
 NOTES = {
     "safety-unknown": "no HealthAndDV.csv: every household is confidential until an advocate lifts it",
@@ -30,10 +32,10 @@ NOTES = {
 class Tally:
     """Counts while an export is read. One line is refused at most once: its first reason stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
         self._read: Counter[str] = Counter()
         self._deleted: Counter[str] = Counter()
-        self._refused: dict[tuple[str, int], Refusal] = {}
+        self._refused = Refusals(store, {spec.name: n for n, spec in enumerate((*TAKEN, *CHECKED))})
         self._mapped: Counter[tuple[str, str, str, str]] = Counter()
         self._notes: Counter[str] = Counter()
 
@@ -51,7 +53,7 @@ class Tally:
         self.refuse_line(row.file, row.line, why.reason, why.message)
 
     def refuse_line(self, file: str, line: int, reason: str, message: str) -> None:
-        self._refused.setdefault((file, line), Refusal(file, line, reason, message))
+        self._refused.add(file, line, reason, message)
 
     def mapped(self, file: str, column: str, old: str, new: str) -> None:
         self._mapped[file, column, old, new] += 1
@@ -61,9 +63,7 @@ class Tally:
             self._notes[slug] += count
 
     def report(self, accepted: int, refused: int, persons: int) -> Report:
-        order = {spec.name: place for place, spec in enumerate((*TAKEN, *CHECKED))}
-        refusals = sorted(self._refused.values(), key=lambda refusal: (order[refusal.file], refusal.line))
-        per_file = Counter(refusal.file for refusal in refusals)
+        per_file = self._refused.per_file()
         return Report(
             files=tuple(
                 FileCount(
@@ -80,7 +80,7 @@ class Tally:
             households_accepted=accepted,
             households_refused=refused,
             persons_accepted=persons,
-            refusals=tuple(refusals),
+            refusals=self._refused,
             mapped=tuple(Mapped(*what, count) for what, count in sorted(self._mapped.items())),
             notes=tuple(Note(slug, NOTES[slug], count) for slug, count in sorted(self._notes.items())),
         )

@@ -27,6 +27,8 @@ class Limits:
     """All entries together."""
     entries: int = 1000
     """Files of an archive. An export has some 30."""
+    folder: Path | None = None
+    """Where the working store lies while it is read; None: where temporary files lie."""
 
 
 class Source(Protocol):

@@ -5,57 +5,65 @@ from dataclasses import dataclass
 from . import files
 from .register import VICTIM_SERVICE_PROVIDER
 from .report import Tally
-from .tables import Cause, Stay, Tables
+from .store import Store
+from .tables import HEALTH, LIVING
+
+_SPOILT = "SELECT id, file, line, reason FROM household WHERE reason IS NOT NULL ORDER BY id"
+_FALLEN = "SELECT id, client, line, exit_line FROM enrolment WHERE household = ? AND standing"
+_HANGING = "SELECT kind, line FROM hanging WHERE enrolment = ? AND kind IN (?, ?)"
+_LEFT_OVER = "SELECT line, lost FROM client WHERE standing AND NOT taken ORDER BY id"
+_TAKEN = """
+UPDATE client SET taken = 1
+WHERE id IN (SELECT client FROM enrolment JOIN household ON household.id = household
+             WHERE reason IS NULL AND standing)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """`taken` are the households in the order in which the export first names them."""
+    """How many households are taken and refused, and how many persons are in those that are taken."""
 
-    taken: dict[str, list[Stay]]
+    taken: int
     refused: int
     persons: int
 
 
-def judge(tables: Tables, tally: Tally) -> Verdicts:
+def judge(store: Store, tally: Tally) -> Verdicts:
     """A household is the atomic unit: one refused line, and none of its lines is taken."""
-    households: dict[str, list[Stay]] = {}
-    for stay in tables.stays.rows.values():
-        households.setdefault(stay.row.household, []).append(stay)
-    taken = {key: stays for key, stays in households.items() if key not in tables.spoilt}
-    for key, cause in tables.spoilt.items():
-        for stay in households.get(key, ()):
-            _refuse(stay, cause, tables, tally)
-    persons = {stay.row.person_id for stays in taken.values() for stay in stays}
-    _refuse_clients_left_over(tables, persons, tally)
-    return Verdicts(taken, len(tables.spoilt), len(persons))
+    for household, file, line, reason in store.each(_SPOILT):
+        _refuse(store, household, f"for {file}, line {line} ({reason})", tally)
+    store.do(_TAKEN)
+    for line, lost in store.each(_LEFT_OVER):
+        reason = lost or "no-enrolment"
+        tally.refuse_line(files.CLIENT.name, line, reason, _WHY_LEFT_OVER[reason])
+    return Verdicts(
+        _count(store, "household WHERE reason IS NULL"),
+        _count(store, "household WHERE reason IS NOT NULL"),
+        _count(store, "client WHERE taken"),
+    )
 
 
-def _refuse(stay: Stay, cause: Cause, tables: Tables, tally: Tally) -> None:
+def _refuse(store: Store, household: int, cause: str, tally: Tally) -> None:
     """Line by line, so that the report can be worked through in the source's own system."""
-    whole = f"its household is refused whole for {cause.file}, line {cause.line} ({cause.reason})"
-    lines = [
-        (files.ENROLLMENT.name, stay.row.line),
-        *((files.HEALTH_AND_DV.name, health.line) for health in stay.health),
-        *((files.CURRENT_LIVING_SITUATION.name, living.line) for living in stay.living),
-    ]
-    if stay.exit is not None:
-        lines.append((files.EXIT.name, stay.exit.line))
-    for file, line in lines:
-        tally.refuse_line(file, line, "household-refused", whole)
-    tables.lost.setdefault(stay.row.person_id, "household-refused")
+    whole = f"its household is refused whole {cause}"
+    names = {HEALTH: files.HEALTH_AND_DV.name, LIVING: files.CURRENT_LIVING_SITUATION.name}
+    for enrolment, client, line, exit_line in store.rows(_FALLEN, household):
+        lines = [(files.ENROLLMENT.name, line)]
+        lines += [(names[kind], at) for kind, at in store.rows(_HANGING, enrolment, HEALTH, LIVING)]
+        if exit_line is not None:
+            lines.append((files.EXIT.name, exit_line))
+        for file, at in lines:
+            tally.refuse_line(file, at, "household-refused", whole)
+        store.do("UPDATE client SET lost = coalesce(lost, 'household-refused') WHERE id = ?", client)
 
 
+def _count(store: Store, what: str) -> int:
+    return int(store.one(f"SELECT count(*) FROM {what}")[0])
+
+
+# A person enters with a household or not at all.
 _WHY_LEFT_OVER = {
     VICTIM_SERVICE_PROVIDER: "it appears only with a victim service provider",
     "household-refused": "it appears only in refused households",
     "no-enrolment": "it appears in no household",
 }
-
-
-def _refuse_clients_left_over(tables: Tables, taken: set[str], tally: Tally) -> None:
-    """A person enters with a household or not at all."""
-    for person_id, client in tables.clients.rows.items():
-        if person_id not in taken:
-            reason = tables.lost.get(person_id, "no-enrolment")
-            tally.refuse_line(files.CLIENT.name, client.line, reason, _WHY_LEFT_OVER[reason])
