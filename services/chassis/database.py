@@ -49,6 +49,10 @@ class DatabaseSettings(BaseModel):
         return self.owner_password_file.read_text().strip()
 
 
+# Row-level policies read this setting.
+_SPEAK = "SELECT set_config('aid.scope', $1, $2)"
+
+
 class Wakeup:
     """Something happened in this process. It is remembered until one waiter has seen it."""
 
@@ -81,11 +85,13 @@ class Session(Connection):
     So a work that only writes needs one round trip, and a work that reads sees its own writes.
     """
 
-    __slots__ = ("_first",)
+    __slots__ = ("_first", "_scope")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._first: Callable[[], Awaitable[None]] | None = None
+        # For whom it speaks, as the database knows it; None while that is not certain.
+        self._scope: str | None = ""
 
     def itself(self) -> Session:
         """Not the pool's stand-in for it, which is empty as soon as the connection is lost."""
@@ -95,12 +101,25 @@ class Session(Connection):
         """From now on await `first` before anything is asked of this connection; None: nothing."""
         self._first = first
 
+    async def speak_for(self, scope: str) -> None:
+        """Tell the database whose rows are meant from now on; free when it knows. A new session means nobody's.
+
+        Within a transaction it holds until the transaction ends.
+        """
+        if self.is_in_transaction():
+            await self.fetchval(_SPEAK, scope, True)
+        elif self._scope != scope:
+            self._scope = None
+            await self.fetchval(_SPEAK, scope, False)
+            self._scope = scope
+
     async def lead(self) -> None:
         if self._first is not None:
             await self._first()
 
     def get_reset_query(self) -> str:
-        # Nobody changes session state on a pooled connection, so giving one back costs no round trip.
+        # The only state of a pooled session is for whom it speaks, which each work says anew: giving one back
+        # costs no round trip.
         return ""
 
 

@@ -55,8 +55,8 @@ async def reseed(works: WorkFactory[W], topic: str, key: str, snapshots: Snapsho
 
 async def reseed_all(works: WorkFactory[W], topic: str, snapshots: Snapshots) -> int:
     """Say the full state of every key that has any; how many."""
-    async with works.database.transaction() as connection:
-        keys = [key async for key in snapshots.keys(connection)]
+    async with works() as work:
+        keys = [key async for key in snapshots.keys(work.connection)]
     return sum([await reseed(works, topic, key, snapshots) for key in keys])
 
 

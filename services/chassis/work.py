@@ -54,6 +54,7 @@ class Work:
         self.connection = connection
         self.now = now
         self._session = cast(Session, connection).itself()
+        self._scope = ""
         self._effects: list[Effect] = []
         self._rows: dict[str, list[tuple[object, ...]]] = {}
         self._events: list[outbox.Row] = []
@@ -101,6 +102,17 @@ class Work:
         self._session.before_use(None)
         try:
             return await self.connection.fetch(query, *arguments)
+        finally:
+            self._session.before_use(self._first)
+
+    async def speak_for(self, scope: str) -> None:
+        """From here on see and write the rows of another scope; what was promised so far is written in it, too."""
+        if scope == self._scope:
+            return
+        self._session.before_use(None)
+        try:
+            await self._session.speak_for(scope)
+            self._scope = scope
         finally:
             self._session.before_use(self._first)
 
@@ -201,16 +213,25 @@ class WorkFactory(Generic[W]):
         clock: Clock,
         make: Callable[[Connection, datetime], W],
         metrics: Metrics | None = None,
+        scope: str = "",
     ) -> None:
+        """`scope` is what row-level policies of the database go by; without one, guarded rows are not there."""
         self.database = database
         self.clock = clock
         self._make = make
         self._metrics = metrics
+        self._scope = scope
+
+    def within(self, scope: str) -> WorkFactory[W]:
+        """Makes the same works for that scope: whose rows they see and write."""
+        return WorkFactory(self.database, self.clock, self._make, self._metrics, scope)
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[W]:
         async with self.database.lend() as session:
+            await session.speak_for(self._scope)
             work = self._make(session, self.clock.now())
+            work._scope = self._scope
             work._session.before_use(work._first)
             try:
                 yield work

@@ -35,9 +35,9 @@ from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
+from services.intake.domain.access import REGION
 from services.intake.entrypoints import entries
 from services.intake.entrypoints.deadlines import deadlines
-from services.intake.domain.access import REGION
 from services.intake.entrypoints.door import Door
 from services.intake.entrypoints.entries import EntryRpc
 from services.intake.entrypoints.events import handlers

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import intake_pb2 as messages
@@ -26,7 +27,7 @@ from google.protobuf.message import Message
 
 from services.chassis.call import Call, Principal
 from services.chassis.clock import FixedClock, wall
-from services.chassis.database import Database, DatabaseSettings
+from services.chassis.database import Database, DatabaseSettings, Session
 from services.chassis.envelope import Received
 from services.chassis.keyring import Keyring, KeyringSettings
 from services.chassis.metrics import Metrics
@@ -34,6 +35,7 @@ from services.chassis.migrate import migrate
 from services.chassis.topics import Topics
 from services.intake.adapters.secrets import Secrets, secrets_of
 from services.intake.application.ports import Hub, Place, SearchGoesOn, TonightAnswer
+from services.intake.domain.access import REGION
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import CaseId, ReferralId
 from services.intake.domain.needs import Need
@@ -93,6 +95,8 @@ class ToldMatching:
 
 @dataclass
 class Intake:
+    """`database` is for looking: as the application's role, and for the region. The application has its own."""
+
     application: Application
     database: Database
     clock: FixedClock
@@ -213,7 +217,7 @@ async def opened_intake(
     await migrate(settings, "services.chassis", "services.intake")
     kek = folder / "kek"
     kek.write_text(base64.b64encode(os.urandom(32)).decode())
-    async with Database.connect(settings) as database:
+    async with Database.connect(settings) as database, _looking(settings) as looking:
         keyring = Keyring.of(KeyringSettings(file=kek))
         secrets = await secrets_of(database, keyring)
         clock, matching, metrics = FixedClock(NOON), ToldMatching(), Metrics()
@@ -221,9 +225,18 @@ async def opened_intake(
             database=database, clock=clock, topics=Topics.load(TOPICS), keyring=keyring, secrets=secrets,
             matching=matching, hub=HUB, metrics=metrics, watch_look_again_s=look_again_s,
         )  # fmt: skip
-        intake = Intake(application, database, clock, matching, secrets, settings, metrics)
+        intake = Intake(application, looking, clock, matching, secrets, settings, metrics)
         await _register(intake)
         yield intake
+
+
+@asynccontextmanager
+async def _looking(settings: DatabaseSettings) -> AsyncIterator[Database]:
+    async with asyncpg.create_pool(
+        settings.dsn, password=settings.password(), min_size=1, max_size=4, connection_class=Session,
+        server_settings={"aid.scope": REGION},
+    ) as pool:  # fmt: skip
+        yield Database(settings, pool)
 
 
 async def _register(intake: Intake) -> None:

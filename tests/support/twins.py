@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -190,7 +190,7 @@ async def twin(stack: RunningStack, folder: Path, *, neighbour: bool = True) -> 
         if not neighbour:
             await theirs.drain()
         application = await _intake(opened, intake, folder, issuer, theirs.port)
-        ports, channel = await _doors(opened, application.service, identity)
+        ports, channel = await _doors(opened, application.services, identity)
         yield Twin(intake, application, world, issuer, ports, channel)
 
 
@@ -201,7 +201,8 @@ async def _intake(
     token.write_text(issuer.token("intake", "service", lasts_s=600, agency=""))
     client = RpcClient(f"127.0.0.1:{matching_port}", MATCHING, ServiceToken(token))
     return assemble(
-        database=intake.database, clock=intake.clock, topics=Topics.load(TOPICS),
+        database=await opened.enter_async_context(Database.connect(intake.settings)),
+        clock=intake.clock, topics=Topics.load(TOPICS),
         keyring=Keyring.of(KeyringSettings(file=folder / "kek")), secrets=SECRETS,
         matching=MatchingClient(await opened.enter_async_context(client)), hub=HUB, metrics=Metrics(),
         watch_look_again_s=0.05,
@@ -209,11 +210,11 @@ async def _intake(
 
 
 async def _doors(
-    opened: AsyncExitStack, service: Service, identity: Identity
+    opened: AsyncExitStack, services: Sequence[Service], identity: Identity
 ) -> tuple[dict[str, int], grpc.aio.Channel]:
     readiness = Readiness()
-    http = HttpServer(HttpSettings(), [service], identity, Metrics(), readiness)
-    rpc = RpcServer(RpcSettings(), [service], identity, Metrics())
+    http = HttpServer(HttpSettings(), services, identity, Metrics(), readiness)
+    rpc = RpcServer(RpcSettings(), services, identity, Metrics())
     for part in (http, rpc):
         await opened.enter_async_context(_serving(part))
     channel = await opened.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{rpc.port}"))

@@ -12,20 +12,17 @@ from services.intake.domain.ids import AgencyId, WorkerName
 from services.intake.domain.refusal import denied
 
 # One look for both: what the agency is, and whether the worker is known to work for another one. Always a row.
-WHO = "own.agency_id AS own_agency, own.name AS own_name, own.type AS own_type, worker.agency_id AS works_for"
+WHO = "own.agency_id AS own_agency, own.name AS own_name, own.type AS own_type, employer_of($2) AS works_for"
 WHO_ASKS = """
 FROM (SELECT) AS always
 LEFT JOIN agency AS own ON own.agency_id = $1
-LEFT JOIN worker ON worker.subject = $2
 """
 _VIEWER = f"""
 SELECT {WHO}, wrapped {WHO_ASKS}
 LEFT JOIN keystore.agency_key AS own_key ON own_key.agency_id = own.agency_id
 """
 _FIND = "SELECT agency_id, name, type FROM agency WHERE agency_id = $1"
-_OF_WORKER = """
-SELECT agency_id, name, type FROM agency WHERE agency_id = (SELECT agency_id FROM worker WHERE subject = $1)
-"""
+_OF_WORKER = "SELECT agency_id, name, type FROM employing_agency($1)"
 _REGISTER = """
 INSERT INTO agency (agency_id, name, type, source_id, source_key, registered_at) VALUES ($1, $2, $3, $4, $5,
        $6)

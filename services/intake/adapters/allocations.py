@@ -43,9 +43,7 @@ _CARRIED = """
 SELECT case_id FROM allocation WHERE allocation_id = $1 AND NOT taken_back AND told = 'reserved' AND case_id
        IS NOT NULL
 """
-
-
-_FORGET = "UPDATE allocation SET case_id = NULL, need_id = NULL, version = version + 1 WHERE case_id = $1"
+_FORGET = "DELETE FROM allocation WHERE case_id = $1"
 
 
 class PostgresAllocations:

@@ -8,6 +8,7 @@ from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.secrets import Secrets
 from services.intake.adapters.vault import PostgresVault
 from services.intake.application.ports import Approach, NewCase
+from services.intake.domain.access import Sight, agency_scope, scope_of, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.arrival import arrival_code
 from services.intake.domain.cases import Case
@@ -24,13 +25,14 @@ EXISTS (SELECT FROM assignment
 _CASE = f"SELECT {_COLUMNS} FROM case_file JOIN household USING (household_id) "
 # Who asks and what they ask for, in one look: it takes as long for a case that is not there.
 _APPROACH = f"""
-SELECT {WHO}, {_COLUMNS}, EXISTS (SELECT FROM need WHERE need_id = $4) AS taken {WHO_ASKS}
+SELECT {WHO}, {_COLUMNS}, coalesce(need_id_taken($4), false) AS taken {WHO_ASKS}
 LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = $3
 """
 _FIND = _CASE + "WHERE case_file.case_id = $1"
 _FIND_BY_CODE = _CASE + "WHERE arrival_code = $1"
 _LOCK = _FIND + " FOR UPDATE OF case_file"
-_TAKEN = "SELECT FROM case_file WHERE case_id = $1"
+_ASSIGNING = "SELECT agency_assigning($1, $2) AS agency_id"
+_TAKEN = "SELECT case_id_taken($1) AS taken"
 _OPEN = """
 INSERT INTO case_file
     (case_id, household_id, agency_id, opened_by, opened_at, recorded_at, closed_at, arrival_code)
@@ -47,7 +49,7 @@ _ASSIGN = """
 INSERT INTO assignment (case_id, subject, assigned_by, assigned_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING
 """
-_CODE_TAKEN = "SELECT FROM case_file WHERE arrival_code = $1 AND case_id <> $2"
+_CODE_TAKEN = "SELECT arrival_code_taken($1, $2) AS taken"
 _SET_CODE = "UPDATE case_file SET arrival_code = $2 WHERE case_id = $1"
 # Rises with whatever a view of the case shows, whoever changed it: each row counts its own changes.
 _REVISION = """
@@ -80,13 +82,30 @@ class PostgresCases:
 
     async def taken(self, case_id: CaseId) -> bool:
         """Whether the id is in use. Looked at only for an id that a caller made."""
-        return bool(await self._work.peek(_TAKEN, case_id))
+        [row] = await self._work.peek(_TAKEN, case_id)
+        return bool(row["taken"])
 
     async def approach(self, case_id: CaseId, asker: Asker, new_need: NeedId | None = None) -> Approach:
+        """Who asks and what they ask for. The work goes on for the agency whose case it is.
+
+        A case that is not seen among the asker's own costs a second look, whether it is hidden or not there.
+        """
+        await self._work.speak_for(scope_of(asker))
         agency = uuid_or_none(asker.agency)
         [row] = await self._work.peek(_APPROACH, agency, asker.worker, case_id, new_need)
         case = None if row["case_id"] is None else _case(row)
-        return Approach(case, viewer_in(row, asker), row["taken"])
+        viewer = viewer_in(row, asker)
+        if case is None or sight(case, viewer) is Sight.ABSENT:
+            case = await self._assigned_elsewhere(case_id, asker.worker) or case
+        return Approach(case, viewer, row["taken"])
+
+    async def _assigned_elsewhere(self, case_id: CaseId, worker: WorkerName) -> Case | None:
+        """The case of another agency, if this worker was assigned to it."""
+        [row] = await self._work.peek(_ASSIGNING, case_id, worker)
+        if row["agency_id"] is None:
+            return None
+        await self._work.speak_for(agency_scope(row["agency_id"]))
+        return await self.find(case_id, worker)
 
     async def find(self, case_id: CaseId, worker: WorkerName) -> Case | None:
         rows = await self._work.peek(_FIND, case_id, worker)
@@ -119,10 +138,14 @@ class PostgresCases:
         """The case's code; a further one only in the rare event that another case has it."""
         attempt = 0
         code = arrival_code(self._secrets.arrival, case_id)
-        while await self._work.peek(_CODE_TAKEN, code, case_id):
+        while await self._code_taken(code, case_id):
             attempt += 1
             code = arrival_code(self._secrets.arrival, case_id, attempt)
         return code
+
+    async def _code_taken(self, code: ArrivalCode, case_id: CaseId) -> bool:
+        [row] = await self._work.peek(_CODE_TAKEN, code, case_id)
+        return bool(row["taken"])
 
     def set_arrival_code(self, case_id: CaseId, code: ArrivalCode) -> None:
         self._work.write(_SET_CODE, case_id, code)

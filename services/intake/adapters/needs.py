@@ -38,7 +38,7 @@ FROM unnest($1::uuid[], $5::text[], $6::text[], $7::integer[], $8::date[], $9::i
      WITH ORDINALITY AS new (need_id, kind, item_id, quantity, from_date, nights, urgency, import_mark, nth)
 ORDER BY nth
 """
-_TAKEN = "SELECT FROM need WHERE need_id = ANY ($1::uuid[]) LIMIT 1"
+_TAKEN = "SELECT FROM unnest($1::uuid[]) AS wanted (need_id) WHERE need_id_taken(need_id) LIMIT 1"
 _WITHDRAW = """
 UPDATE need SET withdrawn_at = $3, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL

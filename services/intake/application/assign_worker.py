@@ -42,7 +42,7 @@ async def _case(work: IntakeWork, command: AssignWorker) -> Case:
             raise denied("hub-only", "Only the hub names a case by arrival code.")
         found = await work.cases.find_by_code(command.arrival_code, asker.worker)
     elif command.case_id is not None:
-        found = await work.cases.find(command.case_id, asker.worker)
+        found = (await work.cases.approach(command.case_id, asker)).case
         if found is not None and not (found.assigned and "advocate" in asker.roles):
             found = None
     else:

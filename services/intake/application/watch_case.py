@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from services.chassis.call import Call
-from services.intake.application.ports import Hub, Matching, Works
+from services.intake.application.ports import Hub, IntakeWork, Matching, Works
 from services.intake.application.view_case import CaseView, view_case, with_places
+from services.intake.domain.access import must_see
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import CaseId
-from services.intake.domain.refusal import not_found
 
 
 class Alarm(Protocol):
@@ -33,7 +33,7 @@ async def watch_case(
 ) -> AsyncGenerator[CaseView, None]:
     """A view, and a further one whenever it is another than the last.
 
-    Who may see the case is decided again at each change. A change that the caller may not see sends nothing:
+    Who may see the case is decided again at each look. A change that the caller may not see sends nothing:
     for the opener of a confidential case not even the moment of a change can be observed. Persons are
     opened, and the reading logged, only when the case has a new version.
     """
@@ -43,9 +43,8 @@ async def watch_case(
         while True:
             seen = revision
             async with works() as work:
+                await _may_see(work, asker, case_id)
                 revision = await work.cases.revision(case_id)
-                if revision is None:
-                    raise not_found()
                 view = None if revision == seen else await view_case(work, asker, case_id, "WatchCase")
             if view is not None:
                 view = await with_places(matching, hub, view, call)
@@ -53,3 +52,9 @@ async def watch_case(
                     yield view
                 shown = view
             await alarm.rings()
+
+
+async def _may_see(work: IntakeWork, asker: Asker, case_id: CaseId) -> None:
+    """Refused as absent for whoever may not; the work speaks for the case's agency from here on."""
+    found = await work.cases.approach(case_id, asker)
+    must_see(found.case, found.viewer)

@@ -1,13 +1,34 @@
 """Who may see a case, and who may act on it: the one place where that is decided."""
 
 from enum import Enum
+from uuid import UUID
 
-from services.intake.domain.agencies import Viewer
+from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
+from services.intake.domain.ids import AgencyId, Scope
 from services.intake.domain.refusal import not_found, refused
 
 CASEWORK = ("outreach", "case_manager", "advocate")
 WITH_THE_HUB = "with the hub"
+
+REGION = Scope("region")
+"""What is done for all agencies: events, timers, operators, imports, the hub."""
+_NOBODY = Scope("")
+_FOR_THE_REGION = ("operator", "service", "hub", "supervisor")
+
+
+def agency_scope(agency_id: AgencyId) -> Scope:
+    return Scope(str(agency_id))
+
+
+def scope_of(asker: Asker) -> Scope:
+    """Whose rows this caller's works see at all; what of them the caller may see is decided here, below."""
+    if not asker.roles.isdisjoint(_FOR_THE_REGION):
+        return REGION
+    try:
+        return agency_scope(AgencyId(UUID(asker.agency)))
+    except ValueError:
+        return _NOBODY
 
 
 class Sight(Enum):
@@ -26,16 +47,17 @@ def sight(case: Case, viewer: Viewer) -> Sight:
 
     A confidential case is seen by the workers assigned to it. Its opener, if not assigned, keeps seeing the
     same few bytes whatever happens, so that from the opener's screen nothing can be learnt. Police see status
-    words of the cases they opened themselves, also when the case is not confidential, and never more.
+    words of the cases they opened themselves, also when the case is not confidential, and never more. Whoever
+    has left the agency has left its cases, those they opened included.
     """
-    opener = viewer.worker == case.opened_by
+    of_the_agency = viewer.agency is not None and viewer.agency.agency_id == case.agency_id
+    opener = of_the_agency and viewer.worker == case.opened_by
     if viewer.police:
         return Sight.STATUS if opener else Sight.ABSENT
     if case.confidential:
         if case.assigned:
             return Sight.FULL
         return Sight.STATUS if opener else Sight.ABSENT
-    of_the_agency = viewer.agency is not None and viewer.agency.agency_id == case.agency_id
     return Sight.FULL if of_the_agency and viewer.is_one_of(*CASEWORK) else Sight.ABSENT
 
 

@@ -11,6 +11,9 @@ NeedId = NewType("NeedId", UUID)
 ReferralId = NewType("ReferralId", UUID)
 AllocationId = NewType("AllocationId", UUID)
 
+Scope = NewType("Scope", str)
+"""Whose rows a unit of work sees and writes: an agency's, all of the region, or nobody's."""
+
 WorkerName = NewType("WorkerName", str)
 """The subject of a worker's token."""
 

@@ -10,6 +10,7 @@ from services.chassis.idempotency import Command, once
 from services.chassis.metrics import Metrics
 from services.chassis.work import WorkFactory
 from services.intake.application.ports import IntakeWork
+from services.intake.domain.access import scope_of
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import WorkerName
 
@@ -20,10 +21,15 @@ class Door:
     """Runs commands once per key of their caller."""
 
     def __init__(self, works: WorkFactory[IntakeWork], fingerprints: bytes, metrics: Metrics) -> None:
-        """`fingerprints` is the secret behind the fingerprints of commands, which hold names."""
+        """`works` speak for nobody: `within` makes them the caller's. `fingerprints` is the secret behind the
+        fingerprints of commands, which hold names."""
         self.works = works
         self._fingerprints = fingerprints
         self._metrics = metrics
+
+    def within(self, call: Call) -> WorkFactory[IntakeWork]:
+        """Works that see and write what this caller's may: their agency's rows, or for the region all."""
+        return self.works.within(scope_of(asker(call)))
 
     def command(self, request: Message, call: Call) -> Command:
         """The command that this call is; refused when its key is missing or no key."""
@@ -36,13 +42,15 @@ class Door:
         answer: type[A],
         act: Callable[[IntakeWork], Awaitable[A]],
     ) -> A:
-        """What `act` answers, or answered when the same command came before."""
+        """What `act` answers, or answered when the same command came before; within the caller's scope."""
 
         async def acted(work: IntakeWork) -> bytes:
             work.cause = call
             return (await act(work)).SerializeToString(deterministic=True)
 
-        return answer.FromString(await once(self.works, self.command(request, call), acted, self._metrics))
+        return answer.FromString(
+            await once(self.within(call), self.command(request, call), acted, self._metrics)
+        )
 
 
 def asker(call: Call) -> Asker:
