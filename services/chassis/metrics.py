@@ -167,6 +167,10 @@ class Metrics:
             "stays_ending_total",
             "Stays whose last night came near, so that the next place is being looked for.",
         )
+        self.stays_ended_without_next_total = self._counter(
+            "stays_ended_without_next_total",
+            "Stays that ended with nowhere to sleep the night after; each is an alarm until somebody answers it.",
+        )
         self.disclosures_total = self._counter(
             "disclosures_total",
             "Reads of a person's record, each of which is in the access log.",

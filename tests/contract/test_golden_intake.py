@@ -14,7 +14,7 @@ from services.intake.adapters.wire import CASES, announcement, message_of
 from services.intake.domain import events
 from services.intake.domain.events import CaseEvent
 from services.intake.domain.household import Facts
-from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
+from services.intake.domain.ids import ArrivalCode, CaseId, NeedId, ReferralId
 from services.intake.domain.needs import Need, NeedKind, Urgency
 
 FOLDER = Path(__file__).parent / "fixtures" / "v1"
@@ -41,14 +41,33 @@ GOODS = Need(
     0,
     Urgency.SOON,
 )
+CLOTHES = Need(
+    NeedId(UUID("01930000-0000-7000-8000-000000000004")),
+    NeedKind.GOODS,
+    "clothes-infant",
+    2,
+    None,
+    0,
+    Urgency.PLANNED,
+    size="68",
+    latest_date=date(2026, 12, 23),
+    constraints=("fragrance-free", "washable"),
+)
 CODE = ArrivalCode("ACDE3467")
+REFERRAL = ReferralId(UUID("01930000-0000-7000-8000-000000000004"))
 EVENTS: list[CaseEvent] = [
     events.CaseOpened(CASE, FACTS),
     events.HouseholdChanged(CASE, FACTS),
     events.NeedReported(CASE, LODGING, FACTS, CODE),
+    events.NeedChanged(CASE, CLOTHES, FACTS),
     events.NeedWithdrawn(CASE, LODGING.need_id),
     events.NeedMet(CASE, GOODS.need_id, NeedKind.GOODS),
     events.CaseClosed(CASE),
+    events.CaseReopened(CASE, FACTS, CODE),
+    events.StayStarted(CASE, REFERRAL, date(2026, 11, 24), date(2026, 11, 26)),
+    events.StayEnding(CASE, REFERRAL, date(2026, 11, 26), 1, LODGING.need_id),
+    events.StayEnded(CASE, REFERRAL, date(2026, 11, 24), date(2026, 11, 27)),
+    events.FollowUpDue(CASE, 30),
     events.CaseSnapshot(CASE, FACTS, (LODGING, GOODS), CODE, closed=True),
 ]
 

@@ -46,6 +46,7 @@ EVENTS: list[Event] = [
     events.ReferralExpired(CASE, REFERRAL, NEED),
     events.ReferralWithdrawn(CASE, REFERRAL, NEED),
     events.OccupancyStarted(CASE, REFERRAL, NEED, FIRST, LAST),
+    events.OccupancyExtended(CASE, REFERRAL, LAST),
     events.OccupancyEnded(CASE, REFERRAL, LAST),
     events.NeedAllocated(CASE, NEED, ALLOCATION, 30),
     events.NeedDeallocated(CASE, NEED, ALLOCATION),

@@ -1,7 +1,6 @@
-"""Referrals and stays in PostgreSQL, as matching tells of them."""
+"""Referrals in PostgreSQL, as matching tells of them."""
 
 from collections.abc import Sequence
-from datetime import date
 
 from services.chassis.work import Work
 from services.intake.domain.ids import CaseId, NeedId, ReferralId
@@ -20,19 +19,6 @@ INSERT INTO referral (referral_id, case_id, need_id, state) VALUES ($1, $2, $3, 
 ON CONFLICT (referral_id) DO UPDATE SET state = EXCLUDED.state, version = referral.version + 1
 """
 _KEEP_ONLY = "DELETE FROM referral WHERE case_id = $1 AND referral_id <> ALL ($2::uuid[])"
-_STAY_STARTED = """
-INSERT INTO stay (case_id, referral_id, from_date, last_night) VALUES ($1, $2, $3, $4)
-ON CONFLICT (referral_id) DO UPDATE SET from_date = EXCLUDED.from_date, last_night = EXCLUDED.last_night
-"""
-_STAY_IMPORTED = """
-INSERT INTO stay (case_id, from_date, last_night) VALUES ($1, $2, $3)
-ON CONFLICT (case_id, from_date) WHERE referral_id IS NULL DO UPDATE SET last_night = EXCLUDED.last_night
-"""
-_STAY_ENDED = "UPDATE stay SET ended_on = $3 WHERE case_id = $1 AND referral_id = $2"
-_IMPORTED_STAY_ENDED = """
-UPDATE stay SET ended_on = $2 WHERE case_id = $1 AND referral_id IS NULL AND ended_on IS NULL AND from_date
-       <= $2
-"""
 
 
 class PostgresReferrals:
@@ -50,17 +36,3 @@ class PostgresReferrals:
 
     def keep_only(self, case_id: CaseId, referral_ids: Sequence[ReferralId]) -> None:
         self._work.write(_KEEP_ONLY, case_id, list(referral_ids))
-
-    def stay_started(
-        self, case_id: CaseId, referral_id: ReferralId | None, from_date: date, last_night: date | None
-    ) -> None:
-        if referral_id is None:
-            self._work.write(_STAY_IMPORTED, case_id, from_date, last_night)
-        else:
-            self._work.write(_STAY_STARTED, case_id, referral_id, from_date, last_night)
-
-    def stay_ended(self, case_id: CaseId, referral_id: ReferralId | None, until: date) -> None:
-        if referral_id is None:
-            self._work.write(_IMPORTED_STAY_ENDED, case_id, until)
-        else:
-            self._work.write(_STAY_ENDED, case_id, referral_id, until)

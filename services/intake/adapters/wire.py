@@ -31,10 +31,22 @@ def message_of(event: CaseEvent) -> Message:
                 facts=facts_message(event.facts),
                 arrival_code=event.arrival_code or "",
             )
+        case events.NeedChanged():
+            return messages.NeedChanged(
+                case_id=case_id, need=need_message(event.need), facts=facts_message(event.facts)
+            )
         case events.NeedWithdrawn():
             return messages.NeedWithdrawn(case_id=case_id, need_id=str(event.need_id))
         case events.NeedMet():
             return messages.NeedMet(case_id=case_id, need_id=str(event.need_id))
+        case events.ConsentChanged():
+            return messages.ConsentChanged(
+                case_id=case_id,
+                allowed=[each.value for each in event.allowed],
+                closed_referral_ids=map(str, event.closed),
+            )
+        case events.CaseErased():
+            return messages.CaseErased(case_id=case_id)
         case events.CaseClosed():
             return messages.CaseClosed(case_id=case_id)
         case events.CaseSnapshot():
@@ -45,8 +57,43 @@ def message_of(event: CaseEvent) -> Message:
                 arrival_code=event.arrival_code or "",
                 closed=event.closed,
             )
+        case events.CaseReopened():
+            return messages.CaseReopened(
+                case_id=case_id, facts=facts_message(event.facts), arrival_code=event.arrival_code or ""
+            )
+        case events.StayStarted() | events.StayEnding() | events.StayEnded():
+            return _stay_message(event)
+        case events.FollowUpDue():
+            return messages.FollowUpDue(case_id=case_id, days=event.days)
         case _:
             assert_never(event)
+
+
+def _stay_message(event: events.StayStarted | events.StayEnding | events.StayEnded) -> Message:
+    case_id, referral_id = str(event.case_id), _word(event.referral_id)
+    match event:
+        case events.StayStarted():
+            return messages.StayStarted(
+                case_id=case_id, referral_id=referral_id, from_date=_word(event.from_date),
+                last_night=_word(event.last_night),
+            )  # fmt: skip
+        case events.StayEnding():
+            return messages.StayEnding(
+                case_id=case_id, referral_id=referral_id, last_night=_word(event.last_night),
+                days_left=event.days_left, need_id=_word(event.need_id),
+            )  # fmt: skip
+        case events.StayEnded():
+            return messages.StayEnded(
+                case_id=case_id, referral_id=referral_id, from_date=_word(event.from_date),
+                until_date=_word(event.until),
+            )  # fmt: skip
+        case _:
+            assert_never(event)
+
+
+def _word(what: object | None) -> str:
+    """An id or an ISO date; empty when there is none."""
+    return "" if what is None else str(what)
 
 
 def announcement(

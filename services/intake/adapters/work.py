@@ -11,17 +11,23 @@ from services.chassis.work import Connection
 from services.intake.adapters.access_log import PostgresAccessLog
 from services.intake.adapters.agencies import PostgresAgencies
 from services.intake.adapters.allocations import PostgresAllocations
+from services.intake.adapters.case_notes import CaseNotes
 from services.intake.adapters.cases import PostgresCases
 from services.intake.adapters.clocks import PostgresClocks
+from services.intake.adapters.consents import PostgresConsents
+from services.intake.adapters.forgetting import PostgresForgetting
+from services.intake.adapters.household_changes import PostgresHouseholdChanges
 from services.intake.adapters.imports import PostgresImports
 from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.referrals import PostgresReferrals
 from services.intake.adapters.secrets import Secrets
+from services.intake.adapters.stays import PostgresAlarms, PostgresSituations, PostgresStays
+from services.intake.adapters.tasks import PostgresTasks
 from services.intake.adapters.vault import PostgresVault
 from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import announcement
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.events import CaseEvent, CaseOpened, NeedMet, NeedReported
+from services.intake.domain.events import CaseEvent, CaseOpened, NeedMet, NeedReported, StayEnding
 from services.intake.domain.ids import CaseId
 
 
@@ -58,7 +64,15 @@ class PostgresWork(IntakeWork):
         self.allocations = PostgresAllocations(self)
         self.access_log = PostgresAccessLog(self)
         self.imports = PostgresImports(self, outfit.secrets)
+        self.changes = PostgresHouseholdChanges(self)
+        self.forgetting = PostgresForgetting(self)
         self.clocks = PostgresClocks(self)
+        self.consents = PostgresConsents(self, outfit.keyring, agencies, outfit.secrets)
+        notes = CaseNotes(self, outfit.keyring, agencies)
+        self.stays = PostgresStays(self)
+        self.alarms = PostgresAlarms(self, notes, outfit.metrics)
+        self.tasks = PostgresTasks(self, notes)
+        self.situations = PostgresSituations(self, notes)
         self._topic = outfit.cases_topic
         self._watchers = outfit.watchers
         self._metrics = outfit.metrics
@@ -90,6 +104,8 @@ class PostgresWork(IntakeWork):
                     self._metrics.needs_reported_total.labels(event.need.kind.value).inc()
                 case NeedMet() if not event.hidden:
                     self._metrics.needs_met_total.labels(event.kind.value).inc()
+                case StayEnding() if not event.hidden:
+                    self._metrics.stays_ending_total.inc()
                 case _:
                     pass
 

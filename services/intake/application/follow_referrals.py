@@ -2,23 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
+from services.intake.application.follow_stays import StayTold, stay_begins, stays_stand
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.events import NeedMet
 from services.intake.domain.ids import AllocationId, CaseId, NeedId, ReferralId
 from services.intake.domain.outcomes import Referral, ReferralState, Unmatched, WouldChange
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """A household took a place; `referral_id` and `need_id` are None where an import told of it."""
-
-    case_id: CaseId
-    referral_id: ReferralId | None
-    need_id: NeedId | None
-    from_date: date
-    last_night: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +33,7 @@ class ReferralsAsTheyStand:
     occupied: Sequence[NeedId]
     allocations: Sequence[AllocationTold]
     unmatched: Sequence[UnmatchedTold]
+    stays: Sequence[StayTold]
 
 
 def referral_proposed(work: IntakeWork, case_id: CaseId, referral: Referral) -> None:
@@ -58,17 +48,11 @@ def referral_moved(
     work.changed(case_id)
 
 
-async def stay_started(work: IntakeWork, stay: Stay) -> None:
+async def stay_started(work: IntakeWork, told: StayTold) -> None:
     """The household moved in: that meets the need."""
-    work.referrals.stay_started(stay.case_id, stay.referral_id, stay.from_date, stay.last_night)
-    if stay.need_id is not None:
-        await _meet(work, stay.case_id, stay.need_id)
-    work.changed(stay.case_id)
-
-
-def stay_ended(work: IntakeWork, case_id: CaseId, referral_id: ReferralId | None, until: date) -> None:
-    work.referrals.stay_ended(case_id, referral_id, until)
-    work.changed(case_id)
+    await stay_begins(work, told)
+    if told.need_id is not None:
+        await _meet(work, told.case_id, told.need_id)
 
 
 async def need_allocated(work: IntakeWork, case_id: CaseId, told: AllocationTold) -> None:
@@ -112,6 +96,7 @@ async def referrals_stand(work: IntakeWork, told: ReferralsAsTheyStand) -> None:
         await _meet(work, case_id, need_id)
     for need_id in handed_over:
         await meet_when_handed_over(work, case_id, need_id)
+    await stays_stand(work, case_id, told.stays)
     work.changed(case_id)
 
 

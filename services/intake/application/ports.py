@@ -1,6 +1,6 @@
 """What the use cases need from outside: stores of one transaction, and the neighbour that finds places."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
@@ -10,8 +10,12 @@ from services.chassis.call import Call
 from services.chassis.envelope import Received
 from services.chassis.work import Work
 from services.intake.application.clocks_ports import Clocks
+from services.intake.application.consents_ports import Consents
+from services.intake.application.household_ports import Forgetting, HouseholdChanges
+from services.intake.application.stays_ports import Alarms, Situations, Stays, Tasks
 from services.intake.domain.agencies import Agency, Asker, Viewer
 from services.intake.domain.cases import Case
+from services.intake.domain.contact import SafeContact
 from services.intake.domain.events import CaseEvent
 from services.intake.domain.household import Facts, Household, Person
 from services.intake.domain.ids import (
@@ -38,7 +42,7 @@ from services.intake.domain.outcomes import (
 
 @dataclass(frozen=True, slots=True)
 class NewCase:
-    """All that is written when a case is opened."""
+    """All that is written when a case is opened. `parted`: its persons come from another household, in this work."""
 
     case_id: CaseId
     household_id: HouseholdId
@@ -51,6 +55,7 @@ class NewCase:
     assigned: bool
     import_marks: tuple[bytes, ...] = ()
     closed_at: datetime | None = None
+    parted: bool = False
 
     @property
     def facts(self) -> Facts:
@@ -88,8 +93,11 @@ class HouseholdSecrets:
 
     survivor: bool = field(repr=False)
     fleeing: bool = field(repr=False)
+    lifted: bool = field(repr=False)
     handoff_point: str = field(repr=False)
     handoff_slot: str = field(repr=False)
+    safe_contact: SafeContact = field(repr=False)
+    avoid_words: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +201,7 @@ class Cases(Protocol):
 class Needs(Protocol):
     def report(self, case: Case, need: Need, import_mark: bytes | None = None) -> None: ...
     async def find(self, case_id: CaseId, need_id: NeedId) -> NeedRecord | None: ...
+    def change(self, case_id: CaseId, need: Need) -> None: ...
     def withdraw(self, case_id: CaseId, need_id: NeedId) -> None: ...
     def retire(self, need_ids: Sequence[NeedId]) -> None: ...
     async def any_taken(self, need_ids: Sequence[NeedId]) -> bool: ...
@@ -207,22 +216,20 @@ class Needs(Protocol):
 
 
 class Vault(Protocol):
-    """`change` seals anew, each with a fresh key; whoever is no longer in the household is forgotten."""
+    """`change` forgets whoever is no longer in the household, but for those who are `leaving` for another one."""
 
     async def persons(self, case: Case) -> list[KnownPerson]: ...
     async def known(self, case: Case) -> KnownHousehold: ...
     async def secrets(self, case: Case) -> HouseholdSecrets: ...
-    async def change(self, case: Case, known: KnownHousehold) -> None: ...
+    async def change(
+        self, case: Case, known: KnownHousehold, leaving: Collection[PersonId] = ()
+    ) -> None: ...
 
 
 class Referrals(Protocol):
     def proposed(self, case_id: CaseId, referral: Referral) -> None: ...
     def moved(self, case_id: CaseId, referral_id: ReferralId, need_id: NeedId, to: ReferralState) -> None: ...
     def keep_only(self, case_id: CaseId, referral_ids: Sequence[ReferralId]) -> None: ...
-    def stay_started(
-        self, case_id: CaseId, referral_id: ReferralId | None, from_date: date, last_night: date | None
-    ) -> None: ...
-    def stay_ended(self, case_id: CaseId, referral_id: ReferralId | None, until: date) -> None: ...
 
 
 class Allocations(Protocol):
@@ -238,12 +245,14 @@ class Allocations(Protocol):
 
 class AccessLog(Protocol):
     def read(
-        self, reader: str, agency: str, case_id: CaseId, persons: Sequence[PersonId], why: str
+        self, reader: str, agency: str, case_id: CaseId, persons: Sequence[PersonId], why: str, consent: str = ""
     ) -> None: ...
 
 
 class Imports(Protocol):
     async def lock(self, source_id: str, source_key: str) -> Imported | None: ...
+    async def lock_all(self, source_id: str, source_keys: Sequence[str]) -> dict[str, Imported]: ...
+    async def needs_of(self, case_ids: Sequence[CaseId]) -> dict[CaseId, list[NeedId]]: ...
     def remember(self, source_id: str, source_key: str, imported: Imported) -> None: ...
     def digest(self, content: bytes) -> bytes: ...
     async def outcomes(self, source_id: str, after: str) -> list[ImportedNeed]: ...
@@ -266,7 +275,14 @@ class IntakeWork(Work):
     allocations: Allocations
     access_log: AccessLog
     imports: Imports
+    changes: HouseholdChanges
+    forgetting: Forgetting
     clocks: Clocks
+    consents: Consents
+    stays: Stays
+    alarms: Alarms
+    tasks: Tasks
+    situations: Situations
 
     @property
     def today(self) -> date:

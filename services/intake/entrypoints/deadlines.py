@@ -15,14 +15,26 @@ from uuid import UUID
 
 from services.chassis.timers import Deadline, Due
 from services.intake.application.clocks_ports import Ring
+from services.intake.application.end_consent import CONSENT_ENDS, consent_ends
+from services.intake.application.follow_up import follow_up_rings
 from services.intake.application.household_clock import CASE_CLOCK, keep_promise
+from services.intake.application.keep_stays import stay_ending_rings, stay_over_rings
+from services.intake.application.look_again import ask_again_rings, look_again_rings
 from services.intake.application.ports import IntakeWork
+from services.intake.domain.clocks import ASK_AGAIN, FOLLOW_UP, LOOK_AGAIN, STAY_ENDING, STAY_OVER
 from services.intake.domain.ids import CaseId
 
 
 def rings() -> Mapping[str, Ring]:
     """What is promised to a household, by kind of reminder: `ring(work, case, reminder)`."""
-    return {}
+    return {
+        STAY_ENDING: stay_ending_rings,
+        STAY_OVER: stay_over_rings,
+        LOOK_AGAIN: look_again_rings,
+        ASK_AGAIN: ask_again_rings,
+        FOLLOW_UP: follow_up_rings,
+        CONSENT_ENDS: consent_ends,
+    }
 
 
 def deadlines() -> Mapping[str, Deadline[IntakeWork]]:

@@ -13,6 +13,7 @@ from services.chassis.apply import Handler, PermanentError
 from services.chassis.envelope import Received
 from services.intake.application import follow_referrals as follow
 from services.intake.application.follow_allocations import allocation_told
+from services.intake.application.follow_stays import StayTold, stay_ends, stay_extended
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.ids import AllocationId, CaseId, NeedId, ReferralId
 from services.intake.domain.outcomes import Referral, ReferralState
@@ -32,6 +33,7 @@ def handlers() -> Mapping[str, Handler[IntakeWork]]:
             _on(matching.ReferralExpired, _moved(ReferralState.EXPIRED)),
             _on(matching.ReferralWithdrawn, _moved(ReferralState.WITHDRAWN)),
             _on(matching.OccupancyStarted, _stay_started),
+            _on(matching.OccupancyExtended, _stay_extended),
             _on(matching.OccupancyEnded, _stay_ended),
             _on(matching.NeedAllocated, _allocated),
             _on(matching.NeedDeallocated, _deallocated),
@@ -75,19 +77,17 @@ def _moved(to: ReferralState) -> Callable[[Any, IntakeWork], Awaitable[None]]:
 
 
 async def _stay_started(event: matching.OccupancyStarted, work: IntakeWork) -> None:
-    stay = follow.Stay(
-        case_id=_case(event),
-        referral_id=ReferralId(UUID(event.referral_id)) if event.referral_id else None,
-        need_id=NeedId(UUID(event.need_id)) if event.need_id else None,
-        from_date=date.fromisoformat(event.from_date),
-        last_night=date.fromisoformat(event.last_night) if event.last_night else None,
-    )
-    await follow.stay_started(work, stay)
+    await follow.stay_started(work, _stay(event))
+
+
+async def _stay_extended(event: matching.OccupancyExtended, work: IntakeWork) -> None:
+    last_night = date.fromisoformat(event.last_night)
+    await stay_extended(work, _case(event), ReferralId(UUID(event.referral_id)), last_night)
 
 
 async def _stay_ended(event: matching.OccupancyEnded, work: IntakeWork) -> None:
     referral_id = ReferralId(UUID(event.referral_id)) if event.referral_id else None
-    follow.stay_ended(work, _case(event), referral_id, date.fromisoformat(event.until_date))
+    await stay_ends(work, _case(event), referral_id, date.fromisoformat(event.until_date))
 
 
 async def _allocated(event: matching.NeedAllocated, work: IntakeWork) -> None:
@@ -111,6 +111,7 @@ async def _referrals_stand(event: matching.ReferralsSnapshot, work: IntakeWork) 
         occupied=[NeedId(UUID(each.proposal.need_id)) for each in event.referrals if each.occupied],
         allocations=[_allocation(each) for each in event.allocations],
         unmatched=[_why_not(each) for each in event.unmatched],
+        stays=[_stay(each) for each in event.occupancies],
     )
     await follow.referrals_stand(work, stand)
 
@@ -143,6 +144,16 @@ def _referral(event: matching.ReferralProposed, state: ReferralState) -> Referra
         from_date=date.fromisoformat(event.from_date),
         nights=event.nights,
         expires_at=event.expires_at.ToDatetime(UTC),
+    )
+
+
+def _stay(event: matching.OccupancyStarted) -> StayTold:
+    return StayTold(
+        case_id=_case(event),
+        referral_id=ReferralId(UUID(event.referral_id)) if event.referral_id else None,
+        need_id=NeedId(UUID(event.need_id)) if event.need_id else None,
+        from_date=date.fromisoformat(event.from_date),
+        last_night=date.fromisoformat(event.last_night) if event.last_night else None,
     )
 
 

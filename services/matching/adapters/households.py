@@ -17,6 +17,7 @@ ON CONFLICT (case_id) DO UPDATE
 SET adults = 0, children = 0, infants = 0, newborn_week = '', wheelchair = false, pets = false,
     unsheltered = false, confidential = false, area = '', arrival_code = '', closed = true
 """
+_REOPEN = "UPDATE household SET closed = false, revision = 0 WHERE case_id = $1 AND closed"
 
 
 class PostgresHouseholds:
@@ -29,6 +30,10 @@ class PostgresHouseholds:
 
     def forget(self, case_id: CaseId) -> None:
         self._work.write(_FORGET, case_id)
+
+    def reopen(self, case_id: CaseId) -> None:
+        self._reports.flush()
+        self._work.write(_REOPEN, case_id)
 
     async def get(self, case_id: CaseId) -> KnownHousehold | None:
         row = await self._work.connection.fetchrow("SELECT * FROM household WHERE case_id = $1", case_id)

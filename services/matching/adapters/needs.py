@@ -33,6 +33,11 @@ _LOCK = """
 SELECT FROM need WHERE need_id IN (SELECT need_id FROM referral WHERE referral_id = ANY($1))
 ORDER BY need_id FOR UPDATE
 """
+_HURRY = """
+UPDATE need
+SET rests_until = NULL, urgency = CASE WHEN $3 AND urgency = 'planned' THEN 'soon' ELSE urgency END
+WHERE need_id = $1 AND case_id = $2 AND state <> 'closed'
+"""
 _WAITING = f"""
 SELECT {rows.NEED_COLUMNS}
 FROM need AS n JOIN household AS h USING (case_id)
@@ -46,7 +51,7 @@ FOR UPDATE OF n SKIP LOCKED
 _WAITING_FOR = f"""
 SELECT {rows.NEED_COLUMNS}
 FROM need AS n JOIN household AS h USING (case_id)
-WHERE n.state = 'waiting' AND n.kind <> 'goods' AND (n.rests_until IS NULL OR n.rests_until <= $2)
+WHERE n.state = 'waiting' AND n.kind IN ('lodging', 'food') AND (n.rests_until IS NULL OR n.rests_until <= $2)
   AND EXISTS (
     SELECT FROM offer AS o
     WHERE o.offer_id = ANY($1) AND o.kind = n.kind AND o.confidential = h.confidential
@@ -71,7 +76,7 @@ UPDATE need SET state = 'referred', reason = NULL, would_change = NULL, rests_un
 WHERE need_id = ANY($1)
 """
 _WANTED_GOODS = """
-SELECT n.need_id, n.case_id, n.item_id, n.tier, n.waiting_since, n.reason, h.area, h.confidential,
+SELECT n.need_id, n.case_id, n.item_id, n.size, n.tier, n.waiting_since, n.reason, h.area, h.confidential,
        n.quantity - a.covered AS missing
 FROM need AS n JOIN household AS h USING (case_id)
 CROSS JOIN LATERAL (
@@ -91,6 +96,9 @@ class PostgresNeeds:
     def report(self, need: Need, tier: Tier, now: datetime) -> None:
         self._reports.report(need, tier, now)
 
+    def change(self, need: Need) -> None:
+        self._reports.change(need)
+
     def close(self, case_id: CaseId, need_id: NeedId) -> None:
         self._reports.close(case_id, need_id)
 
@@ -101,6 +109,10 @@ class PostgresNeeds:
         # Needs that are reported after this stay open: it comes after what was said before, and before the rest.
         self._reports.flush()
         self._work.write(_CLOSE_OTHERS, case_id, list(open_ids))
+
+    def hurry(self, case_id: CaseId, need_id: NeedId, soon: bool) -> None:
+        self._reports.flush()
+        self._work.write(_HURRY, need_id, case_id, soon)
 
     def ask_again(self, need_id: NeedId) -> None:
         self._work.write(
@@ -170,6 +182,7 @@ class PostgresNeeds:
                 need_id=NeedId(row["need_id"]),
                 case_id=CaseId(row["case_id"]),
                 item_id=row["item_id"],
+                size=row["size"],
                 missing=row["missing"],
                 area=row["area"],
                 priority=Priority(Tier(row["tier"]), row["waiting_since"], NeedId(row["need_id"])),

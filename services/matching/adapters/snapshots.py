@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 from aid.matching.v1 import events_pb2 as said
+from asyncpg import Record
 from google.protobuf.message import Message
 
 from services.chassis.clock import Clock
 from services.chassis.database import Connection
 from services.chassis.envelope import Announcement
 from services.matching.adapters import rows
-from services.matching.adapters.wire import ALLOCATIONS, REFERRALS, SHORTFALLS, Wire, proposal, unmatched
+from services.matching.adapters.wire import (
+    ALLOCATIONS,
+    REFERRALS,
+    SHORTFALLS,
+    Wire,
+    occupancy_started,
+    proposal,
+    unmatched,
+)
 from services.matching.application.terms import Terms
 from services.matching.domain import events
 from services.matching.domain.ids import CaseId, NeedId
@@ -27,6 +37,11 @@ WHERE r.case_id = $1 ORDER BY r.proposed_at, r.referral_id
 _ALLOCATIONS = """
 SELECT allocation_id, need_id, quantity FROM allocation
 WHERE case_id = $1 AND state IN ('proposed', 'reserved', 'handed over') ORDER BY proposed_at, allocation_id
+"""
+_OCCUPANCIES = """
+SELECT o.referral_id, r.need_id, o.from_date, o.until_date
+FROM occupancy AS o LEFT JOIN referral AS r USING (referral_id)
+WHERE o.case_id = $1 AND NOT o.ended ORDER BY o.from_date, o.occupancy_id
 """
 _UNMATCHED = """
 SELECT need_id, reason, would_change FROM need
@@ -78,6 +93,10 @@ class ReferralSnapshots(Snapshots):
                 for row in await connection.fetch(_UNMATCHED, case_id)
                 if (found := rows.unmatched(row))
             ],
+            occupancies=[
+                occupancy_started(_occupancy(case_id, row))
+                for row in await connection.fetch(_OCCUPANCIES, case_id)
+            ],
         )
 
     async def _referrals(self, connection: Connection, case_id: CaseId) -> list[said.ReferralState]:
@@ -89,6 +108,17 @@ class ReferralSnapshots(Snapshots):
                 said.ReferralState(proposal=proposed, state=referral.state, occupied=referral.occupied)
             )
         return states
+
+
+def _occupancy(case_id: CaseId, row: Record) -> events.OccupancyStarted:
+    until = row["until_date"]
+    return events.OccupancyStarted(
+        case_id=case_id,
+        referral_id=row["referral_id"],
+        need_id=row["need_id"],
+        from_date=row["from_date"],
+        last_night=None if until is None else until - timedelta(days=1),
+    )
 
 
 class AllocationSnapshots(Snapshots):

@@ -96,12 +96,12 @@ def message(event: Event) -> Message:
                 case_id=str(event.case_id), referral_id=str(event.referral_id), need_id=str(event.need_id)
             )
         case events.OccupancyStarted():
-            return said.OccupancyStarted(
+            return occupancy_started(event)
+        case events.OccupancyExtended():
+            return said.OccupancyExtended(
                 case_id=str(event.case_id),
-                referral_id=_id(event.referral_id),
-                need_id=_id(event.need_id),
-                from_date=event.from_date.isoformat(),
-                last_night=_date(event.last_night),
+                referral_id=str(event.referral_id),
+                last_night=event.last_night.isoformat(),
             )
         case events.OccupancyEnded():
             return said.OccupancyEnded(
@@ -165,6 +165,16 @@ def proposal(event: events.ReferralProposed) -> said.ReferralProposed:
         from_date=referral.from_date.isoformat(),
         nights=referral.nights,
         expires_at=_timestamp(referral.expires_at),
+    )
+
+
+def occupancy_started(event: events.OccupancyStarted) -> said.OccupancyStarted:
+    return said.OccupancyStarted(
+        case_id=str(event.case_id),
+        referral_id=_id(event.referral_id),
+        need_id=_id(event.need_id),
+        from_date=event.from_date.isoformat(),
+        last_night=_date(event.last_night),
     )
 
 

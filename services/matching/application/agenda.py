@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from services.matching.domain.ids import CaseId, NeedId, OccupancyId, OfferId, ReferralId
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A household that left a place, by intake's word. No referral: a place known from an import."""
+
+    case_id: CaseId
+    referral_id: ReferralId | None
+    from_date: date
+    until: date
 
 
 @dataclass(slots=True)
@@ -25,12 +36,14 @@ class Agenda:
     # Holds and stays whose time may be over.
     expiring: set[ReferralId] = field(default_factory=set)
     ending: set[OccupancyId] = field(default_factory=set)
+    # Stays of which intake says that they are over.
+    left: set[Left] = field(default_factory=set)
     # Whether everything that waits is to be looked at: for places, for goods.
     places_round: bool = False
     goods_round: bool = False
 
     def __bool__(self) -> bool:
-        noted = (self.needs, self.cases, self.seeking, self.freed, self.expiring, self.ending)
+        noted = (self.needs, self.cases, self.seeking, self.freed, self.expiring, self.ending, self.left)
         return any(noted) or self.places_round or self.goods_round
 
     def close(self, case_id: CaseId) -> None:
@@ -49,6 +62,7 @@ class Agenda:
             self.freed,
             self.expiring,
             self.ending,
+            self.left,
         ):
             noted.clear()
         self.places_round = self.goods_round = False

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import date
 from uuid import UUID
 
+from services.matching.application.agenda import Left
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import leave
 from services.matching.application.views import Viewer
@@ -40,6 +41,26 @@ async def end_stays(work: MatchingWork, occupancy_ids: Collection[OccupancyId]) 
         if work.now >= work.terms.calendar.leave_on(occupancy.until):
             work.concern(occupancy.case_id)
             leave(work, occupancy, occupancy.until)
+
+
+async def end_left(work: MatchingWork, left: Collection[Left]) -> None:
+    """Households that left by intake's word. What has ended already stays as it is, and a place that was
+    extended meanwhile is kept: intake had not heard of it. The caller has the places locked.
+    """
+    for each in sorted(left, key=lambda one: (str(one.case_id), one.from_date)):
+        occupancy = await _left(work, each)
+        if occupancy is None or occupancy.ended:
+            continue
+        if occupancy.until is None or occupancy.until <= each.until:
+            work.concern(each.case_id)
+            leave(work, occupancy, max(occupancy.from_date, min(each.until, occupancy.until or each.until)))
+
+
+async def _left(work: MatchingWork, left: Left) -> Occupancy | None:
+    if left.referral_id is not None:
+        return await work.occupancies.of_referral(left.referral_id)
+    standing = await work.occupancies.standing_of(left.case_id)
+    return next((each for each in standing if each.from_date == left.from_date), None)
 
 
 async def _occupancy(work: MatchingWork, named: UUID) -> Occupancy | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.matching.application.ports import MatchingWork
+from services.matching.application.withdraw import withdraw_allocation
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import CaseId, NeedId
 from services.matching.domain.needs import Need, tier
@@ -26,6 +27,24 @@ def need_reported(work: MatchingWork, need: Need, facts: Facts, arrival_code: st
     work.households.learn(need.case_id, facts, arrival_code)
     work.needs.report(need, tier(facts, work.today), work.now)
     work.touch(need.case_id, need.need_id)
+
+
+async def need_changed(work: MatchingWork, need: Need, facts: Facts) -> None:
+    """The need is another than before. A place held for other nights is let go by `settle`; goods set aside stay,
+    also more of them than are wanted now, unless they are of another item or size.
+    """
+    work.households.learn(need.case_id, facts)
+    _learn(work, need, facts)
+    work.touch(need.case_id, need.need_id)
+    for allocation in await work.goods.live_of({need.need_id}):
+        if (allocation.item_id, allocation.size) != (need.item_id, need.size):
+            withdraw_allocation(work, allocation)
+
+
+def _learn(work: MatchingWork, need: Need, facts: Facts) -> None:
+    """The need as it is now, whether it is new or known from before."""
+    work.needs.report(need, tier(facts, work.today), work.now)
+    work.needs.change(need)
 
 
 async def need_met(work: MatchingWork, case_id: CaseId, need_id: NeedId) -> None:
@@ -58,9 +77,12 @@ def case_seen(
     closed: bool,
 ) -> None:
     """The whole case at once, in place of events that were missed: needs that are not in it are gone."""
+    if not closed:
+        work.agenda.closed.discard(case_id)
+        work.households.reopen(case_id)
     work.households.learn(case_id, facts, arrival_code)
     for need in open_needs:
-        work.needs.report(need, tier(facts, work.today), work.now)
+        _learn(work, need, facts)
     work.needs.close_others(case_id, [need.need_id for need in open_needs])
     work.touch(case_id)
     if closed:

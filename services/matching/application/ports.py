@@ -49,12 +49,18 @@ class Households(Protocol):
     def forget(self, case_id: CaseId) -> None:
         """The case is closed: keep only that it is."""
 
+    def reopen(self, case_id: CaseId) -> None:
+        """It is open again, if it was closed, and whatever facts come next are the newest."""
+
     async def get(self, case_id: CaseId) -> KnownHousehold | None: ...
 
 
 class Needs(Protocol):
     def report(self, need: Need, tier: Tier, now: datetime) -> None:
         """Make a need known; one that is known already stays as it is."""
+
+    def change(self, need: Need) -> None:
+        """A known need that is not over is this one now, with what was said about it forgotten."""
 
     def close(self, case_id: CaseId, need_id: NeedId) -> None: ...
 
@@ -63,6 +69,9 @@ class Needs(Protocol):
     def close_all(self, case_id: CaseId) -> None: ...
 
     async def get(self, need_id: NeedId) -> StandingNeed | None: ...
+
+    def hurry(self, case_id: CaseId, need_id: NeedId, soon: bool) -> None:
+        """It no longer rests, and is within days now if so said."""
 
     def ask_again(self, need_id: NeedId) -> None:
         """The household asks: it no longer rests."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from services.matching.application.check_out import end_stays
+from services.matching.application.check_out import end_left, end_stays
 from services.matching.application.expire_hold import expire_holds
-from services.matching.application.give import PLACE_KINDS, give, seeks
+from services.matching.application.give import give, seeks
 from services.matching.application.goods_round import goods_round
 from services.matching.application.ports import MatchingWork
+from services.matching.application.unserved import tell_unserved
 from services.matching.application.views import StandingNeed
 from services.matching.application.withdraw import close_cases, withdraw_goods, withdraw_places
-from services.matching.domain.needs import NeedState
+from services.matching.domain.needs import PLACE_KINDS, NeedState
 
 
 async def settle(work: MatchingWork) -> None:
@@ -26,6 +27,7 @@ async def settle(work: MatchingWork) -> None:
     await work.needs.lock(agenda.expiring)
     touched = await work.needs.touched(agenda.needs, agenda.cases)
     await withdraw_goods(work, touched)
+    tell_unserved(work, touched)
     places = [each for each in touched if each.need.kind in PLACE_KINDS]
     seeking: list[StandingNeed] = []
     if _concerns_places(work, places):
@@ -33,6 +35,7 @@ async def settle(work: MatchingWork) -> None:
         seeking += await withdraw_places(work, places)
         await expire_holds(work, agenda.expiring)
         await end_stays(work, agenda.ending)
+        await end_left(work, agenda.left)
     await close_cases(work, agenda.closed)
     seeking += [each for each in places if seeks(each, work.now)]
     seeking += [each for need_id in agenda.seeking if (each := await work.needs.get(need_id))]
@@ -47,6 +50,7 @@ async def settle(work: MatchingWork) -> None:
 def _concerns_places(work: MatchingWork, touched: list[StandingNeed]) -> bool:
     """Whether any place may change hands; if not, nobody has to wait for this work."""
     agenda = work.agenda
-    due = agenda.freed or agenda.seeking or agenda.expiring or agenda.ending or agenda.places_round
+    ending = agenda.expiring or agenda.ending or agenda.left
+    due = agenda.freed or agenda.seeking or ending or agenda.places_round
     holding = (NeedState.REFERRED, NeedState.CLOSED)
     return bool(due) or any(each.state in holding or seeks(each, work.now) for each in touched)

@@ -65,6 +65,15 @@ class OccupancyStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class OccupancyExtended:
+    """The household may keep the place until another last night."""
+
+    case_id: CaseId
+    referral_id: ReferralId
+    last_night: date
+
+
+@dataclass(frozen=True, slots=True)
 class OccupancyEnded:
     """The household left; `until_date` is the first night not slept there."""
 
@@ -129,6 +138,7 @@ CaseEvent = (
     | ReferralExpired
     | ReferralWithdrawn
     | OccupancyStarted
+    | OccupancyExtended
     | OccupancyEnded
     | NeedAllocated
     | NeedDeallocated

@@ -9,10 +9,11 @@ from aid.logistics.v1 import events_pb2 as logistics
 
 from services.chassis.apply import Handler
 from services.chassis.envelope import Received
-from services.matching.application import follow_case, follow_goods
+from services.matching.application import follow_case, follow_goods, follow_stays
+from services.matching.application.agenda import Left
 from services.matching.application.ports import MatchingWork
 from services.matching.domain.goods import Shelf
-from services.matching.domain.ids import AllocationId, CaseId, LineId, NeedId, WarehouseId
+from services.matching.domain.ids import AllocationId, CaseId, LineId, NeedId, ReferralId, WarehouseId
 from services.matching.entrypoints import words
 
 Work = MatchingWork
@@ -24,9 +25,15 @@ def handlers() -> Mapping[str, Handler[Work]]:
         "aid.intake.v1.CaseOpened": case_opened,
         "aid.intake.v1.HouseholdChanged": household_changed,
         "aid.intake.v1.NeedReported": need_reported,
+        "aid.intake.v1.NeedChanged": need_changed,
         "aid.intake.v1.NeedWithdrawn": need_withdrawn,
         "aid.intake.v1.NeedMet": need_met,
         "aid.intake.v1.CaseClosed": case_closed,
+        "aid.intake.v1.CaseReopened": case_reopened,
+        "aid.intake.v1.StayStarted": nothing_follows,
+        "aid.intake.v1.StayEnding": stay_ending,
+        "aid.intake.v1.StayEnded": stay_ended,
+        "aid.intake.v1.FollowUpDue": nothing_follows,
         "aid.intake.v1.CaseSnapshot": case_snapshot,
         "aid.logistics.v1.AllocationReserved": allocation_reserved,
         "aid.logistics.v1.AllocationRefused": allocation_refused,
@@ -76,6 +83,12 @@ async def need_reported(event: Received, work: Work) -> None:
     follow_case.need_reported(work, need, words.facts(told.facts), told.arrival_code)
 
 
+async def need_changed(event: Received, work: Work) -> None:
+    told = intake.NeedChanged.FromString(event.payload)
+    work.cause = event
+    await follow_case.need_changed(work, words.need(_case(told.case_id), told.need), words.facts(told.facts))
+
+
 async def need_withdrawn(event: Received, work: Work) -> None:
     told = intake.NeedWithdrawn.FromString(event.payload)
     work.cause = event
@@ -92,6 +105,35 @@ async def case_closed(event: Received, work: Work) -> None:
     told = intake.CaseClosed.FromString(event.payload)
     work.cause = event
     follow_case.case_closed(work, _case(told.case_id))
+
+
+async def case_reopened(event: Received, work: Work) -> None:
+    told = intake.CaseReopened.FromString(event.payload)
+    work.cause = event
+    await follow_stays.case_reopened(work, _case(told.case_id), words.facts(told.facts), told.arrival_code)
+
+
+async def nothing_follows(event: Received, work: Work) -> None:
+    """A placement that matching itself told of, a question to a worker: nothing of matching's changes by it."""
+
+
+async def stay_ending(event: Received, work: Work) -> None:
+    told = intake.StayEnding.FromString(event.payload)
+    work.cause = event
+    if told.need_id:
+        follow_stays.stay_ending(work, _case(told.case_id), _need(told.need_id), told.days_left)
+
+
+async def stay_ended(event: Received, work: Work) -> None:
+    told = intake.StayEnded.FromString(event.payload)
+    work.cause = event
+    left = Left(
+        _case(told.case_id),
+        ReferralId(words.uuid(told.referral_id, "referral-id")) if told.referral_id else None,
+        words.day(told.from_date, "from-date"),
+        words.day(told.until_date, "until-date"),
+    )
+    follow_stays.stay_ended(work, left)
 
 
 async def case_snapshot(event: Received, work: Work) -> None:

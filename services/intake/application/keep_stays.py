@@ -1,0 +1,77 @@
+"""What rings while a household lives in a placement: the last night comes near, and is over."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from services.chassis.ids import uuid7
+from services.intake.application.follow_stays import arm, end_stay
+from services.intake.application.ports import IntakeWork
+from services.intake.domain.cases import Case
+from services.intake.domain.clocks import Reminder
+from services.intake.domain.events import NeedReported, StayEnding
+from services.intake.domain.ids import NeedId
+from services.intake.domain.needs import Need, need_of
+from services.intake.domain.stays import Stay, searched_for, somewhere_to_sleep, what_comes_next
+
+
+async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) -> None:
+    """Begin the search for what comes next, once per stay and threshold. A closed case is nobody's work."""
+    stay_id, _, days = reminder.about.partition(":")
+    days_left = int(days)
+    stays = await work.stays.of_case(case.case_id)
+    stay = _stay(stays, int(stay_id))
+    if stay is None or stay.last_night is None or case.closed_at is not None:
+        return
+    if all(days_left != each for each, _ in stay.thresholds(work.today)):
+        return
+    if stay.last_night - timedelta(days=days_left) > work.today:
+        arm(work, case, stay)
+        return
+    work.stays.save(replace(stay, told_days=days_left))
+    others = [each for each in stays if each.stay_id != stay.stay_id]
+    night = stay.last_night + timedelta(days=1)
+    need_id = None
+    if not somewhere_to_sleep(night, others, await work.stays.accepted(case.case_id)):
+        need_id = await search_on(work, case, stay)
+    work.tell(
+        StayEnding(case.case_id, stay.referral_id, stay.last_night, days_left, need_id, case.confidential)
+    )
+    work.cases.advance(case)
+    work.changed(case.case_id)
+
+
+async def search_on(work: IntakeWork, case: Case, stay: Stay) -> NeedId:
+    """The open need for a place to live; a new one if there is none."""
+    if stay.last_night is None:
+        raise LookupError("a stay without an end has nothing next")
+    records = await work.needs.records(case.case_id)
+    open_one = searched_for(record.need for record in records if record.open)
+    if open_one is not None:
+        return open_one.need_id
+    need = need_of(what_comes_next(stay.last_night, work.today), NeedId(uuid7()), work.today)
+    report(work, case, need)
+    return need.need_id
+
+
+def report(work: IntakeWork, case: Case, need: Need) -> None:
+    """A need that a clock found, as if an agency had reported it."""
+    work.needs.report(case, need)
+    work.tell(NeedReported(case.case_id, need, case.facts, case.arrival_code))
+
+
+async def stay_over_rings(work: IntakeWork, case: Case, reminder: Reminder) -> None:
+    """The last night is over and nobody has said that the household left: it has.
+
+    Matching says the same of a place it gave; whoever comes second changes nothing.
+    """
+    stay = _stay(await work.stays.of_case(case.case_id), int(reminder.about))
+    if stay is None or stay.ended or stay.last_night is None:
+        return
+    if stay.last_night >= work.today:
+        arm(work, case, stay)
+        return
+    await end_stay(work, case, stay, stay.last_night + timedelta(days=1))
+
+
+def _stay(stays: list[Stay], stay_id: int) -> Stay | None:
+    return next((stay for stay in stays if stay.stay_id == stay_id), None)

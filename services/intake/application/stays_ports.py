@@ -1,0 +1,89 @@
+"""What the use cases of stays, alarms and tasks need from outside."""
+
+from datetime import date
+from typing import Protocol
+from uuid import UUID
+
+from services.intake.domain.cases import Case
+from services.intake.domain.followups import Task, TaskKind, TaskOutcome
+from services.intake.domain.household import Facts
+from services.intake.domain.ids import AgencyId, CaseId, ReferralId, WorkerName
+from services.intake.domain.stays import Action, Alarm, Stay
+
+
+class Stays(Protocol):
+    """Only who has locked the case may change any of its stays."""
+
+    async def of_case(self, case_id: CaseId) -> list[Stay]:
+        """By their first night."""
+        ...
+
+    async def begin(
+        self, case: Case, referral_id: ReferralId | None, from_date: date, last_night: date | None
+    ) -> Stay: ...
+
+    def save(self, stay: Stay) -> None: ...
+
+    async def accepted(self, case_id: CaseId) -> list[tuple[date, int]]:
+        """Places that both sides agreed on and that nobody moved into yet: first night and nights."""
+        ...
+
+
+class Alarms(Protocol):
+    async def raise_(self, case: Case, stay: Stay, ended_on: date) -> None:
+        """The stay ended with nothing next; said twice is said once."""
+        ...
+
+    def settle(self, stay: Stay) -> None:
+        """The stay goes on after all."""
+        ...
+
+    async def find(self, alarm_id: UUID) -> Alarm | None: ...
+
+    async def of_agency(self, agency_id: AgencyId | None, worker: WorkerName) -> list[Alarm]:
+        """Open ones of cases that are the agency's or to which the worker is assigned; oldest first."""
+        ...
+
+    async def hidden(self) -> list[Alarm]:
+        """Open ones of confidential cases, for the hub; oldest first."""
+        ...
+
+    async def acknowledge(self, alarm: Alarm, action: Action, by: WorkerName, note: str) -> None: ...
+
+
+class Tasks(Protocol):
+    async def ask(self, case: Case, kind: TaskKind, about: str, due_on: date) -> bool:
+        """Whether it is asked for the first time."""
+        ...
+
+    async def open_of(self, case_id: CaseId, kind: TaskKind) -> list[Task]: ...
+
+    def ask_once_more(self, task: Task) -> None: ...
+
+    def overtake(self, case_id: CaseId, kind: TaskKind) -> None:
+        """What was asked is known by now."""
+        ...
+
+    async def find(self, task_id: UUID) -> Task | None: ...
+
+    async def of_agency(self, agency_id: AgencyId | None, worker: WorkerName) -> list[Task]:
+        """Open ones of cases that are the agency's or to which the worker is assigned; earliest first."""
+        ...
+
+    async def do(
+        self, task: Task, outcome: TaskOutcome, code: int | None, by: WorkerName, note: str
+    ) -> None: ...
+
+
+class Situations(Protocol):
+    async def record(
+        self, case: Case, on_date: date, code: int, returned: bool, by: WorkerName, note: str
+    ) -> None: ...
+
+    async def latest(self, case_id: CaseId) -> tuple[date, int] | None: ...
+
+    def tell_facts(self, case: Case, facts: Facts) -> None:
+        """What others may know of the household from now on, where nothing in the vault changes."""
+        ...
+
+    def reopen(self, case: Case) -> None: ...

@@ -1,0 +1,124 @@
+"""A household living in a placement, with a last night: when to look for what comes next, and what is an alarm."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from uuid import UUID
+
+from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, ReferralId
+from services.intake.domain.needs import MOST_NIGHTS, Need, NeedKind, NeedRequest, Urgency
+from services.intake.domain.refusal import invalid, refused
+
+# Days before the last night at which the search for the next place begins, or is made more urgent.
+THRESHOLDS = (7, 3, 1)
+# What is looked for when nobody said otherwise: a week, in which the worker can look further.
+NEXT_NIGHTS = 7
+# On the day after the last night whoever is still there leaves at this hour, wherever they go.
+LEAVES_AT = time(12)
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """`last_night` is None while no end is known. `told_days`: the nearest threshold of this last night that has
+    been told. `ended_on`: the first night not slept there."""
+
+    stay_id: int
+    case_id: CaseId
+    referral_id: ReferralId | None
+    from_date: date
+    last_night: date | None
+    ended_on: date | None = None
+    told_days: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.ended_on is not None
+
+    def covers(self, night: date) -> bool:
+        """Whether the household sleeps there that night, as far as anybody knows."""
+        if self.ended_on is not None:
+            return self.from_date <= night < self.ended_on
+        return self.from_date <= night and (self.last_night is None or night <= self.last_night)
+
+    def thresholds(self, today: date) -> list[tuple[int, date]]:
+        """Which are still to be told, each with its day; of those that have passed only the nearest."""
+        if self.last_night is None or self.ended or today > self.last_night:
+            return []
+        untold = [
+            (days, self.last_night - timedelta(days=days))
+            for days in THRESHOLDS
+            if self.told_days is None or days < self.told_days
+        ]
+        passed = [each for each in untold if each[1] <= today]
+        return passed[-1:] + [each for each in untold if each[1] > today]
+
+    def to_extend(self, last_night: date, today: date) -> None:
+        """Raises Refusal when the stay cannot last until that night."""
+        if self.ended:
+            raise refused("stay-ended", "The stay has ended.")
+        if last_night < today or (self.last_night is not None and last_night <= self.last_night):
+            raise invalid(
+                "last-night-not-later", "An extension ends later than the stay.", field="last_night"
+            )
+        if (last_night - (self.last_night or today)).days > MOST_NIGHTS:
+            raise invalid(
+                "nights-out-of-range", f"At most {MOST_NIGHTS} nights are added.", field="last_night"
+            )
+
+
+def what_comes_next(last_night: date, today: date) -> NeedRequest:
+    """The place to look for when the stay ends: from the night after its last one."""
+    return NeedRequest(
+        need_id=None,
+        kind=NeedKind.LODGING,
+        item_id="",
+        quantity=0,
+        from_date=max(last_night + timedelta(days=1), today),
+        nights=NEXT_NIGHTS,
+        urgency=Urgency.PLANNED,
+    )
+
+
+def searched_for(needs: Iterable[Need]) -> Need | None:
+    """The open need that already looks for a place to live, if there is one: the one that begins first."""
+    lodging = [need for need in needs if need.kind is NeedKind.LODGING]
+    return min(lodging, key=lambda need: (need.from_date or date.max, str(need.need_id)), default=None)
+
+
+def somewhere_to_sleep(night: date, stays: Iterable[Stay], accepted: Iterable[tuple[date, int]]) -> bool:
+    """Whether the household has a place for that night: another stay, or a place that both sides agreed on.
+
+    `accepted` are first nights and nights of accepted referrals.
+    """
+    if any(stay.covers(night) for stay in stays):
+        return True
+    return any(first <= night < first + timedelta(days=nights) for first, nights in accepted)
+
+
+class Action(Enum):
+    """What was done about an alarm."""
+
+    PLACED = "placed"
+    FOUND_SAFE = "found-safe"
+    GIVEN_TO_THE_HUB = "given-to-the-hub"
+    NOT_REACHED = "not-reached"
+    OTHER = "other"
+    STAY_GOES_ON = "stay-goes-on"
+    """By itself: the place was kept after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A stay that ended with nothing next."""
+
+    alarm_id: UUID
+    case_id: CaseId
+    agency_id: AgencyId
+    ended_on: date
+    raised_at: datetime
+    arrival_code: ArrivalCode | None
+    confidential: bool
+    acknowledged_at: datetime | None = None
+    action: Action | None = None
+    note: str = field(default="", repr=False)
