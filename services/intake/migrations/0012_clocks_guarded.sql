@@ -1,0 +1,4 @@
+SELECT guard('reminder');
+SELECT guard('alarm');
+SELECT guard('task');
+SELECT guard('living_situation');
