@@ -38,6 +38,7 @@ INSERT INTO worker (subject, agency_id, registered_at) VALUES ($1, $2, $3)
 ON CONFLICT (subject) DO UPDATE SET agency_id = EXCLUDED.agency_id
 """
 _IMPORTED = "SELECT agency_id FROM agency WHERE source_id = $1 AND source_key = $2"
+_LOCK_IMPORTED = "SELECT pg_advisory_xact_lock(hashtextextended('agency ' || $1 || chr(31) || $2, 0))"
 
 
 class PostgresAgencies:
@@ -45,6 +46,7 @@ class PostgresAgencies:
         self._work = work
         self._keyring = keyring
         self._wrapped: dict[AgencyId, bytes] = {}
+        self._imported: dict[tuple[str, str], AgencyId] = {}
 
     async def viewer(self, asker: Asker) -> Viewer:
         """Who asks. Refused when the worker is registered with another agency than the token names."""
@@ -71,12 +73,21 @@ class PostgresAgencies:
 
     async def imported(self, source_id: str, source_key: str, name: str) -> AgencyId:
         """The agency of that organisation; made known at its first household."""
-        found: UUID | None = await self._work.connection.fetchval(_IMPORTED, source_id, source_key)
-        if found is not None:
-            return AgencyId(found)
-        agency = Agency(AgencyId(uuid7()), name, AgencyType.IMPORTED)
-        await self._register(agency, source_id, source_key)
-        return agency.agency_id
+        known = self._imported.get((source_id, source_key))
+        if known is not None:
+            return known
+        connection = self._work.connection
+        found: UUID | None = await connection.fetchval(_IMPORTED, source_id, source_key)
+        if found is None:
+            # Another import of the same organisation may be making it known: the second one waits and looks again.
+            await connection.execute(_LOCK_IMPORTED, source_id, source_key)
+            found = await connection.fetchval(_IMPORTED, source_id, source_key)
+        if found is None:
+            agency = Agency(AgencyId(uuid7()), name, AgencyType.IMPORTED)
+            await self._register(agency, source_id, source_key)
+            found = agency.agency_id
+        self._imported[source_id, source_key] = AgencyId(found)
+        return AgencyId(found)
 
     async def key(self, agency_id: AgencyId) -> DataKey:
         """The agency's key, which is kept in no memory beyond this work. It may be of this very work."""
@@ -86,6 +97,7 @@ class PostgresAgencies:
             wrapped = rows[0]["wrapped"] if rows else await self._work.connection.fetchval(_KEY, agency_id)
         if wrapped is None:
             raise LookupError("an agency has lost its key")
+        self._wrapped[agency_id] = wrapped
         return await self._keyring.agency_key(str(agency_id), wrapped)
 
     async def _register(self, agency: Agency, source_id: str | None, source_key: str | None) -> None:
@@ -95,6 +107,8 @@ class PostgresAgencies:
             _REGISTER, agency.agency_id, agency.name, agency.type.value, source_id, source_key, now
         )
         self._work.write(_KEEP_KEY, agency.agency_id, wrapped, now)
+        if source_id is not None:
+            self._wrapped[agency.agency_id] = wrapped
 
 
 def viewer_in(row: asyncpg.Record, asker: Asker) -> Viewer:

@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+from collections import defaultdict
+from collections.abc import Sequence
 from itertools import groupby
 
 import asyncpg
@@ -10,12 +12,25 @@ from services.chassis.work import Work
 from services.intake.adapters.needs import found_for, need_outcome
 from services.intake.adapters.secrets import Secrets
 from services.intake.application.ports import Imported, ImportedNeed
-from services.intake.domain.ids import CaseId, HouseholdId
+from services.intake.domain.ids import CaseId, HouseholdId, NeedId
 from services.intake.domain.outcomes import NeedOutcome
 
 # Two imports of one household at the same time: the second waits here and then finds what the first wrote.
 _LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 0))"
 _FIND = "SELECT household_id, case_id, digest FROM imported WHERE source_id = $1 AND source_key = $2"
+# In one order everywhere, so that two imports of the same households wait for each other and not in a circle.
+_LOCK_KEYS = """
+SELECT pg_advisory_xact_lock(number)
+FROM (SELECT DISTINCT hashtextextended($1 || chr(31) || source_key, 0) AS number
+      FROM unnest($2::text[]) AS wanted (source_key) ORDER BY number) AS keys
+"""
+_FIND_ALL = """
+SELECT source_key, household_id, case_id, digest FROM imported
+WHERE source_id = $1 AND source_key = ANY ($2::text[])
+"""
+_NEEDS = """
+SELECT case_id, need_id FROM need WHERE case_id = ANY ($1::uuid[]) AND import_mark IS NOT NULL ORDER BY ordinal
+"""
 _REMEMBER = """
 INSERT INTO imported (source_id, source_key, household_id, case_id, digest) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (source_id, source_key) DO UPDATE
@@ -43,6 +58,25 @@ class PostgresImports:
         if row is None:
             return None
         return Imported(HouseholdId(row["household_id"]), CaseId(row["case_id"]), row["digest"])
+
+    async def lock_all(self, source_id: str, source_keys: Sequence[str]) -> dict[str, Imported]:
+        """Those of the households that were imported before; nobody else imports any of them meanwhile."""
+        keys = list(source_keys)
+        await self._work.connection.execute(_LOCK_KEYS, source_id, keys)
+        rows = await self._work.connection.fetch(_FIND_ALL, source_id, keys)
+        return {
+            row["source_key"]: Imported(
+                HouseholdId(row["household_id"]), CaseId(row["case_id"]), row["digest"]
+            )
+            for row in rows
+        }
+
+    async def needs_of(self, case_ids: Sequence[CaseId]) -> dict[CaseId, list[NeedId]]:
+        """The needs that imports reported for these cases, as they are committed."""
+        found: dict[CaseId, list[NeedId]] = defaultdict(list)
+        for row in await self._work.peek(_NEEDS, list(case_ids)) if case_ids else ():
+            found[CaseId(row["case_id"])].append(NeedId(row["need_id"]))
+        return found
 
     def remember(self, source_id: str, source_key: str, imported: Imported) -> None:
         self._work.write(

@@ -38,12 +38,10 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
 
     A household whose case was closed and that the export shows open again begins a new case.
     """
-    checked_import(row)
-    checked(row.household, source.as_of)
-    digest = work.imports.digest(source.as_of.isoformat().encode() + row.content)
+    digest = digest_of(work, source, row)
     known = await work.imports.lock(source.source_id, row.source_key)
     if known is None:
-        return await _create(work, source, row, digest)
+        return await create_case(work, source, row, digest)
     case = await work.cases.lock(known.case_id, source.imported_by)
     if case is None:
         raise LookupError("an imported household has lost its case")
@@ -51,7 +49,7 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
         return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), ImportOutcome.UNCHANGED)
     if case.closed_at is not None and not row.closed:
         returned = replace(row, household=row.household.hiding_since(case.confidential))
-        return await _create(work, source, returned, digest)
+        return await create_case(work, source, returned, digest)
     changed = await reconcile_household(work, case, row, source.as_of)
     remembered = Imported(case.household_id, case.case_id, digest)
     work.imports.remember(source.source_id, row.source_key, remembered)
@@ -59,12 +57,19 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
     return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), outcome)
 
 
+def digest_of(work: IntakeWork, source: ImportSource, row: ImportedHousehold) -> bytes:
+    """Tells whether the same was said before. Raises Refusal for a row that cannot be taken over."""
+    checked_import(row)
+    checked(row.household, source.as_of)
+    return work.imports.digest(source.as_of.isoformat().encode() + row.content)
+
+
 async def _imported_needs(work: IntakeWork, case_id: CaseId) -> tuple[NeedId, ...]:
     records = await work.needs.records(case_id)
     return tuple(each.need.need_id for each in records if each.import_mark is not None)
 
 
-async def _create(
+async def create_case(
     work: IntakeWork, source: ImportSource, row: ImportedHousehold, digest: bytes
 ) -> ImportedCase:
     """A new case. Facts are those of the export's day; needs are looked for from today, nobody sleeps

@@ -1,17 +1,22 @@
 """The two import methods: households of an export taken over one by one, and what became of their needs."""
 
+from collections.abc import Sequence
+
 from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import intake_pb2 as intake
 
 from services.chassis.call import Call
+from services.chassis.database import passing
 from services.chassis.metrics import Metrics
 from services.chassis.work import WorkFactory
 from services.intake.application.import_household import ImportedCase, ImportSource, import_household
+from services.intake.application.import_households import Result
+from services.intake.application.import_households import import_households as take_over_together
 from services.intake.application.import_outcomes import import_outcomes
 from services.intake.application.ports import ImportedNeed, IntakeWork
 from services.intake.domain.access import WITH_THE_HUB
 from services.intake.domain.ids import WorkerName
-from services.intake.domain.imports import LONGEST_KEY, ImportOutcome
+from services.intake.domain.imports import LONGEST_KEY, ImportedHousehold, ImportOutcome
 from services.intake.domain.refusal import Refusal, invalid
 from services.intake.entrypoints import requests, words
 
@@ -21,22 +26,19 @@ MOST_HOUSEHOLDS = 200
 async def import_households(
     works: WorkFactory[IntakeWork], request: intake.ImportHouseholdsRequest, call: Call, metrics: Metrics
 ) -> intake.ImportHouseholdsResponse:
-    """Each household in a transaction of its own: one that is refused holds up no other, and whatever was
-    taken over when a connection is lost is found again the next time."""
+    """All that are new in one transaction; whatever is in the way of that, and each that changed, in one of its
+    own. One that is refused holds up no other, and whatever was taken over when a connection is lost is found
+    again the next time."""
     source = _source_in(request, call)
+    rows = [_read(household) for household in request.households]
+    results = await _together(works, source, rows, call)
     answer = intake.ImportHouseholdsResponse()
-    for household in request.households:
-        try:
-            taken = await _one(works, source, household, call)
-            result = _taken(household.source_key, taken)
-        except Refusal as refusal:
-            result = intake.ImportedHouseholdResult(
-                source_key=household.source_key,
-                outcome=ImportOutcome.REFUSED.value,
-                reason=refusal.reason,
-            )
-        metrics.import_households_total.labels(result.outcome).inc()
-        answer.results.append(result)
+    for household, row, result in zip(request.households, rows, results, strict=True):
+        if result is None and not isinstance(row, Refusal):
+            result = await _alone(works, source, row, call)
+        told = _told(household.source_key, result)
+        metrics.import_households_total.labels(told.outcome).inc()
+        answer.results.append(told)
     return answer
 
 
@@ -48,16 +50,47 @@ async def get_import_outcomes(
     return intake.GetImportOutcomesResponse(outcomes=[_outcome(each) for each in found])
 
 
-async def _one(
-    works: WorkFactory[IntakeWork], source: ImportSource, household: intake.ImportedHousehold, call: Call
-) -> ImportedCase:
-    row = requests.imported_in(household)
+def _read(household: intake.ImportedHousehold) -> ImportedHousehold | Refusal:
+    try:
+        return requests.imported_in(household)
+    except Refusal as refusal:
+        return refusal
 
+
+async def _together(
+    works: WorkFactory[IntakeWork],
+    source: ImportSource,
+    rows: Sequence[ImportedHousehold | Refusal],
+    call: Call,
+) -> list[Result]:
+    """What became of each; None where it is to be taken over by itself."""
+    readable = [row for row in rows if not isinstance(row, Refusal)]
+
+    async def act(work: IntakeWork) -> list[Result]:
+        work.cause = call
+        return await take_over_together(work, source, readable)
+
+    try:
+        taken = iter(await works.run(act))
+    except Exception as error:
+        if passing(error):
+            raise
+        # One row that cannot be written must not hold up the others.
+        taken = iter([None] * len(readable))
+    return [row if isinstance(row, Refusal) else next(taken) for row in rows]
+
+
+async def _alone(
+    works: WorkFactory[IntakeWork], source: ImportSource, row: ImportedHousehold, call: Call
+) -> ImportedCase | Refusal:
     async def act(work: IntakeWork) -> ImportedCase:
         work.cause = call
         return await import_household(work, source, row)
 
-    return await works.run(act)
+    try:
+        return await works.run(act)
+    except Refusal as refusal:
+        return refusal
 
 
 def _source_in(request: intake.ImportHouseholdsRequest, call: Call) -> ImportSource:
@@ -75,12 +108,17 @@ def _source_in(request: intake.ImportHouseholdsRequest, call: Call) -> ImportSou
     )
 
 
-def _taken(source_key: str, taken: ImportedCase) -> intake.ImportedHouseholdResult:
+def _told(source_key: str, result: Result) -> intake.ImportedHouseholdResult:
+    if isinstance(result, ImportedCase):
+        return intake.ImportedHouseholdResult(
+            source_key=source_key,
+            case_id=str(result.case_id),
+            need_ids=[str(need_id) for need_id in result.need_ids],
+            outcome=result.outcome.value,
+        )
+    reason = "" if result is None else result.reason
     return intake.ImportedHouseholdResult(
-        source_key=source_key,
-        case_id=str(taken.case_id),
-        need_ids=[str(need_id) for need_id in taken.need_ids],
-        outcome=taken.outcome.value,
+        source_key=source_key, outcome=ImportOutcome.REFUSED.value, reason=reason
     )
 
 
