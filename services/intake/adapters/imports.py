@@ -37,7 +37,8 @@ ON CONFLICT (source_id, source_key) DO UPDATE
 SET household_id = EXCLUDED.household_id, case_id = EXCLUDED.case_id, digest = EXCLUDED.digest
 """
 _OUTCOMES = """
-SELECT source_key, case_id, need_id, kind, item_id, quantity, from_date, nights, urgency,
+SELECT source_key, case_id, need_id, kind, item_id, quantity, from_date, nights, urgency, size,
+       latest_date, constraints, norm,
        withdrawn_at IS NOT NULL AS withdrawn, met_at IS NOT NULL AS met, unmatched, confidential
 FROM imported JOIN need USING (case_id) JOIN household USING (household_id)
 WHERE source_id = $1 AND source_key > $2 AND import_mark IS NOT NULL

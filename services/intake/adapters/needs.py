@@ -23,20 +23,27 @@ from services.intake.domain.outcomes import (
 )
 
 _COLUMNS = """
-need_id, kind, item_id, quantity, from_date, nights, urgency, withdrawn_at IS NOT NULL AS withdrawn,
-met_at IS NOT NULL AS met, unmatched, import_mark
+need_id, kind, item_id, quantity, from_date, nights, urgency, size, latest_date, constraints, norm,
+withdrawn_at IS NOT NULL AS withdrawn, met_at IS NOT NULL AS met, unmatched, import_mark
 """
 _OF_CASE = f"SELECT {_COLUMNS} FROM need WHERE case_id = $1 ORDER BY ordinal"
 _FIND = f"SELECT {_COLUMNS} FROM need WHERE case_id = $1 AND need_id = $2"
 _REPORT = """
 INSERT INTO need
     (need_id, case_id, agency_id, kind, item_id, quantity, from_date, nights, urgency, reported_at,
-     import_mark)
-SELECT need_id, $2, $3, kind, item_id, quantity, from_date, nights, urgency, $4, import_mark
+     import_mark, size, latest_date, constraints)
+SELECT need_id, $2, $3, kind, item_id, quantity, from_date, nights, urgency, $4, import_mark, size,
+       latest_date, string_to_array(constraints, ',')
 FROM unnest($1::uuid[], $5::text[], $6::text[], $7::integer[], $8::date[], $9::integer[], $10::text[],
-            $11::bytea[])
-     WITH ORDINALITY AS new (need_id, kind, item_id, quantity, from_date, nights, urgency, import_mark, nth)
+            $11::bytea[], $12::text[], $13::date[], $14::text[])
+     WITH ORDINALITY AS new (need_id, kind, item_id, quantity, from_date, nights, urgency, import_mark, size,
+                             latest_date, constraints, nth)
 ORDER BY nth
+"""
+_CHANGE = """
+UPDATE need SET quantity = $3, from_date = $4, nights = $5, urgency = $6, size = $7, latest_date = $8,
+       constraints = $9, unmatched = NULL, would_change = NULL, version = version + 1
+WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL
 """
 _TAKEN = "SELECT FROM unnest($1::uuid[]) AS wanted (need_id) WHERE need_id_taken(need_id) LIMIT 1"
 _WITHDRAW = """
@@ -108,6 +115,9 @@ class PostgresNeeds:
             [need.nights for need in needs],
             [need.urgency.value for need in needs],
             marks,
+            [need.size for need in needs],
+            [need.latest_date for need in needs],
+            [",".join(need.constraints) for need in needs],
         )
 
     async def find(self, case_id: CaseId, need_id: NeedId) -> NeedRecord | None:
@@ -116,6 +126,13 @@ class PostgresNeeds:
 
     async def records(self, case_id: CaseId) -> list[NeedRecord]:
         return [_record(row) for row in await self._work.peek(_OF_CASE, case_id)]
+
+    def change(self, case_id: CaseId, need: Need) -> None:
+        """The open need is this one now. Why nothing was found for it before says nothing of it any more."""
+        self._work.write(
+            _CHANGE, case_id, need.need_id, need.quantity, need.from_date, need.nights, need.urgency.value,
+            need.size, need.latest_date, list(need.constraints), expect=1,
+        )  # fmt: skip
 
     def withdraw(self, case_id: CaseId, need_id: NeedId) -> None:
         self._work.write(_WITHDRAW, case_id, need_id, self._work.now, expect=1)
@@ -197,6 +214,10 @@ def need_in(row: asyncpg.Record) -> Need:
         from_date=row["from_date"],
         nights=row["nights"],
         urgency=Urgency(row["urgency"]),
+        size=row["size"],
+        latest_date=row["latest_date"],
+        constraints=tuple(row["constraints"]),
+        norm=row["norm"],
     )
 
 

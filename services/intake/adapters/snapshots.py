@@ -16,11 +16,12 @@ from services.intake.domain.ids import ArrivalCode, CaseId
 _KEYS = "SELECT case_id FROM case_file WHERE case_id > $1 ORDER BY case_id LIMIT 1000"
 _CASE = """
 SELECT closed_at IS NOT NULL AS closed, arrival_code, adults, children, infants, newborn_space_from_week,
-       wheelchair, pets, unsheltered, confidential, area, revision
+       wheelchair, pets, unsheltered, confidential, area, revision, avoid
 FROM case_file JOIN household USING (household_id) WHERE case_id = $1
 """
 _OPEN_NEEDS = """
-SELECT need_id, kind, item_id, quantity, from_date, nights, urgency FROM need
+SELECT need_id, kind, item_id, quantity, from_date, nights, urgency, size, latest_date, constraints, norm
+FROM need
 WHERE case_id = $1 AND withdrawn_at IS NULL AND met_at IS NULL ORDER BY ordinal
 """
 

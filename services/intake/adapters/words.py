@@ -20,6 +20,9 @@ def need_message(need: Need) -> common.Need:
         from_date=iso(need.from_date),
         nights=need.nights,
         urgency=URGENCY[need.urgency],
+        size=need.size,
+        latest_date=iso(need.latest_date),
+        constraints=need.constraints,
     )
 
 
@@ -35,6 +38,7 @@ def facts_message(facts: Facts) -> common.Facts:
         confidential=facts.confidential,
         area=facts.area,
         revision=facts.revision,
+        avoid=sorted(facts.avoid),
     )
 
 

@@ -44,7 +44,7 @@ def case_message(view: CaseView) -> intake.CaseView:
     return intake.CaseView(
         case_id=str(view.case_id),
         status=view.status,
-        persons=[_person(person) for person in view.persons],
+        persons=[person_message(person) for person in view.persons],
         needs=[_need(need) for need in view.needs],
         opened_at=words.timestamp(view.opened_at),
         confidential=view.confidential,
@@ -62,7 +62,7 @@ def _held(referral: Referral) -> intake.HeldPlace:
     )
 
 
-def _person(person: Person) -> intake.Person:
+def person_message(person: Person) -> intake.Person:
     band = person.age_band
     return intake.Person(
         given_name=person.given_name,
@@ -73,6 +73,7 @@ def _person(person: Person) -> intake.Person:
         due_date=words.iso(person.due_date),
         note=person.note,
         contact=person.contact,
+        aliases=person.aliases,
     )
 
 
@@ -84,6 +85,7 @@ def _need(outcome: NeedOutcome) -> intake.NeedView:
         reason=common.UNMATCHED_REASON_UNSPECIFIED if why is None else words.UNMATCHED[why],
         referrals=[_referral(referral) for referral in outcome.referrals],
         allocations=[_allocation(allocation) for allocation in outcome.allocations],
+        norm=outcome.need.norm,
     )
 
 

@@ -98,7 +98,7 @@ def household_in(message: intake.Household, areas: Collection[str] = ()) -> Hous
         raise invalid("area-unknown", "The region has no such area.", field="household.area")
     return Household(
         persons=tuple(
-            _person_in(person, f"household.persons[{index}]") for index, person in enumerate(message.persons)
+            person_in(person, f"household.persons[{index}]") for index, person in enumerate(message.persons)
         ),
         wheelchair=message.wheelchair,
         pets=message.pets,
@@ -125,6 +125,9 @@ def need_in(message: intake.NeedInput, where: str = "need") -> NeedRequest:
         from_date=optional_date(message.from_date, f"{where}.from_date"),
         nights=message.nights,
         urgency=word_in(_URGENCIES, message.urgency, f"{where}.urgency"),
+        size=message.size,
+        latest_date=optional_date(message.latest_date, f"{where}.latest_date"),
+        constraints=tuple(message.constraints),
     )
 
 
@@ -141,7 +144,7 @@ def imported_in(message: intake.ImportedHousehold) -> ImportedHousehold:
     )
 
 
-def _person_in(message: intake.Person, where: str) -> Person:
+def person_in(message: intake.Person, where: str) -> Person:
     if message.relationship not in _RELATIONSHIPS and message.relationship != 0:
         raise invalid("relationship-unknown", "Not a code of HUD 3.15.", field=f"{where}.relationship")
     unknown_age = message.age_band == intake.AGE_BAND_UNSPECIFIED
@@ -154,4 +157,5 @@ def _person_in(message: intake.Person, where: str) -> Person:
         due_date=optional_date(message.due_date, f"{where}.due_date"),
         note=message.note,
         contact=message.contact,
+        aliases=tuple(message.aliases),
     )

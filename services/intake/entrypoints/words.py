@@ -41,6 +41,9 @@ def need_message(need: Need) -> common.Need:
         from_date=iso(need.from_date),
         nights=need.nights,
         urgency=URGENCY[need.urgency],
+        size=need.size,
+        latest_date=iso(need.latest_date),
+        constraints=need.constraints,
     )
 
 

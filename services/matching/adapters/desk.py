@@ -15,7 +15,7 @@ from services.matching.domain.matcher import request_of
 _REQUESTS = f"""
 SELECT {rows.NEED_COLUMNS}
 FROM need AS n JOIN household AS h USING (case_id)
-WHERE h.confidential AND n.kind <> 'goods' AND n.state IN ('waiting', 'referred')
+WHERE h.confidential AND n.kind IN ('lodging', 'food') AND n.state IN ('waiting', 'referred')
 ORDER BY n.waiting_since, n.need_id
 LIMIT 500
 """

@@ -12,11 +12,11 @@ from services.matching.application.views import Allocation
 from services.matching.domain.goods import Asked, Shelf
 from services.matching.domain.ids import AllocationId, CaseId, NeedId, WarehouseId
 
-_COLUMNS = "allocation_id, need_id, case_id, item_id, quantity, area, week, state, untold"
+_COLUMNS = "allocation_id, need_id, case_id, item_id, quantity, area, week, state, untold, size"
 _PROPOSE = f"""
 INSERT INTO allocation ({_COLUMNS}, proposed_at)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::text[],
-                     $8::text[], $9::boolean[], $10::timestamptz[])
+                     $8::text[], $9::boolean[], $10::text[], $11::timestamptz[])
 """
 # One that somebody else is busy with is told of on the round after this.
 _TELL_WITHDRAWN = """
@@ -59,7 +59,7 @@ class PostgresGoods:
         columns = [
             (
                 each.allocation_id, each.need_id, each.case_id, each.item_id, each.quantity, each.area,
-                each.week, each.state, each.untold, now,
+                each.week, each.state, each.untold, each.size, now,
             )
             for each in allocations
         ]  # fmt: skip
@@ -125,4 +125,5 @@ def _allocation(row: Record) -> Allocation:
         week=row["week"],
         state=row["state"],
         untold=row["untold"],
+        size=row["size"],
     )

@@ -30,6 +30,9 @@ _KINDS = {
     common.NEED_KIND_LODGING: "lodging",
     common.NEED_KIND_FOOD: "food",
     common.NEED_KIND_GOODS: "goods",
+    common.NEED_KIND_HOUSING: "housing",
+    common.NEED_KIND_SERVICES: "services",
+    common.NEED_KIND_JOB: "job",
 }
 KINDS = {word: number for number, word in _KINDS.items()}
 _PLACED_STATES = ("accepted",)

@@ -1,4 +1,4 @@
-"""What intake said of households and needs, written together: three statements for a batch of any size."""
+"""What intake said of households and needs, written together: a few statements for a batch of any size."""
 
 from __future__ import annotations
 
@@ -28,13 +28,32 @@ WHERE NOT household.closed
 """
 # A need that is known already stays as it is.
 _REPORT = """
-INSERT INTO need (need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, state, tier,
-                  waiting_since)
-SELECT need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, 'waiting', tier, waiting_since
+INSERT INTO need (need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, size, latest_date,
+                  constraints, state, tier, waiting_since)
+SELECT need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, size, latest_date,
+       string_to_array(constraints, ','), 'waiting', tier, waiting_since
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::date[],
-            $8::integer[], $9::smallint[], $10::timestamptz[])
-    AS told (need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, tier, waiting_since)
+            $8::integer[], $9::text[], $10::date[], $11::text[], $12::smallint[], $13::timestamptz[])
+    AS told (need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, size, latest_date,
+             constraints, tier, waiting_since)
 ON CONFLICT (need_id) DO NOTHING
+"""
+# Why nothing was found for it before says nothing of what it is now, and whoever changed it asks again.
+_CHANGE = """
+UPDATE need
+SET urgency = told.urgency, item_id = told.item_id, quantity = told.quantity, from_date = told.from_date,
+    nights = told.nights, size = told.size, latest_date = told.latest_date,
+    constraints = string_to_array(told.constraints, ','), reason = NULL, would_change = NULL, rests_until = NULL
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::date[],
+            $8::integer[], $9::text[], $10::date[], $11::text[])
+    AS told (need_id, case_id, kind, urgency, item_id, quantity, from_date, nights, size, latest_date,
+             constraints)
+WHERE need.need_id = told.need_id AND need.case_id = told.case_id AND need.kind = told.kind
+  AND need.state <> 'closed'
+  AND (need.urgency, need.item_id, need.quantity, need.from_date, need.nights, need.size, need.latest_date,
+       need.constraints)
+      IS DISTINCT FROM (told.urgency, told.item_id, told.quantity, told.from_date, told.nights, told.size,
+                        told.latest_date, string_to_array(told.constraints, ','))
 """
 _CLOSE = """
 UPDATE need SET state = 'closed'
@@ -45,7 +64,7 @@ WHERE need.case_id = gone.case_id AND (gone.need_id IS NULL OR need.need_id = go
 
 
 class Reports:
-    """Facts, needs and their ends, in that order: within a work no need is reported after its end.
+    """Facts, needs, their changes and their ends, in that order: within a work no need is reported after its end.
 
     `flush` is called before anything else is asked of the database, so a work sees what it was told.
     """
@@ -54,6 +73,7 @@ class Reports:
         self._work = work
         self._learned: dict[CaseId, tuple[Facts, str]] = {}
         self._reported: dict[NeedId, tuple[Need, Tier, datetime]] = {}
+        self._changed: dict[NeedId, Need] = {}
         self._closed: list[tuple[CaseId, NeedId | None]] = []
 
     def learn(self, case_id: CaseId, facts: Facts, arrival_code: str) -> None:
@@ -63,6 +83,10 @@ class Reports:
 
     def report(self, need: Need, tier: Tier, now: datetime) -> None:
         self._reported.setdefault(need.need_id, (need, tier, now))
+
+    def change(self, need: Need) -> None:
+        """The last word on a need holds, also on one that is reported in the same work."""
+        self._changed[need.need_id] = need
 
     def close(self, case_id: CaseId, need_id: NeedId | None) -> None:
         """That need, or with None every need of the case."""
@@ -77,6 +101,10 @@ class Reports:
             reported = [_need(*told) for told in self._reported.values()]
             self._reported = {}
             self._work.write(_REPORT, *map(list, zip(*reported, strict=True)))
+        if self._changed:
+            changed = [_said(need) for need in self._changed.values()]
+            self._changed = {}
+            self._work.write(_CHANGE, *map(list, zip(*changed, strict=True)))
         if self._closed:
             closed, self._closed = self._closed, []
             self._work.write(_CLOSE, *map(list, zip(*closed, strict=True)))
@@ -90,7 +118,11 @@ def _household(case_id: CaseId, facts: Facts, arrival_code: str) -> tuple[object
 
 
 def _need(need: Need, tier: Tier, now: datetime) -> tuple[object, ...]:
+    return *_said(need), int(tier), now
+
+
+def _said(need: Need) -> tuple[object, ...]:
     return (
         need.need_id, need.case_id, need.kind, need.urgency, need.item_id, need.quantity, need.from_date,
-        need.nights, int(tier), now,
+        need.nights, need.size, need.latest_date, ",".join(need.constraints),
     )  # fmt: skip

@@ -25,7 +25,8 @@ from services.matching.domain.referrals import Referral, ReferralState
 
 # The columns that `standing_need` reads, of `need AS n JOIN household AS h`.
 NEED_COLUMNS = """
-    n.need_id, n.case_id, n.kind, n.urgency, n.item_id, n.quantity, n.from_date, n.nights, n.state, n.tier,
+    n.need_id, n.case_id, n.kind, n.urgency, n.item_id, n.quantity, n.from_date, n.nights, n.size, n.latest_date,
+    n.constraints, n.state, n.tier,
     n.waiting_since, n.reason, n.would_change, n.rests_until, n.excluded,
     h.adults, h.children, h.infants, h.newborn_week, h.wheelchair, h.pets, h.unsheltered, h.confidential,
     h.area, h.revision, h.arrival_code
@@ -70,6 +71,9 @@ def standing_need(row: Record) -> StandingNeed:
         quantity=row["quantity"],
         from_date=row["from_date"],
         nights=row["nights"],
+        size=row["size"],
+        latest_date=row["latest_date"],
+        constraints=tuple(row["constraints"]),
     )
     waiting = WaitingNeed(
         need=need,

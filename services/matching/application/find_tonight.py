@@ -7,7 +7,7 @@ from services.matching.application.ports import MatchingWork
 from services.matching.application.settle import settle
 from services.matching.application.terms import Shown, as_told
 from services.matching.domain.household import Facts
-from services.matching.domain.needs import Kind, Need, NeedState, Unmatched
+from services.matching.domain.needs import PLACE_KINDS, Need, NeedState, Unmatched
 from services.matching.domain.refusal import invalid, refused
 
 
@@ -17,8 +17,8 @@ async def find_tonight(work: MatchingWork, need: Need, facts: Facts) -> Shown | 
     Raises Refusal for a household in hiding (`hub-only`: its answer must not depend on whether a place is
     free), for a need that is over (`need-closed`, `case-closed`), and for one that is placed already.
     """
-    if need.kind is Kind.GOODS:
-        raise invalid("not-a-place", "Goods are not found by the night.")
+    if need.kind not in PLACE_KINDS:
+        raise invalid("not-a-place", "Only lodging and food are found by the night.")
     if facts.confidential:
         raise refused("hub-only", "Only the hub arranges a place for this household.")
     need_reported(work, need, facts)

@@ -12,11 +12,9 @@ from services.matching.application.timers import HOLD_ENDS
 from services.matching.application.views import StandingNeed, Taken
 from services.matching.domain.events import NeedUnmatched, ReferralProposed
 from services.matching.domain.ids import NeedId, OfferId, ReferralId
-from services.matching.domain.matcher import Found, Placement, match, request_of
-from services.matching.domain.needs import Kind, NeedState, Unmatched, WaitingNeed, tier
+from services.matching.domain.matcher import Found, Placement, match, requests_of
+from services.matching.domain.needs import NeedState, Unmatched, WaitingNeed, tier
 from services.matching.domain.referrals import Referral, ReferralState
-
-PLACE_KINDS = frozenset({Kind.LODGING, Kind.FOOD})
 
 
 def seeks(each: StandingNeed, now: datetime) -> bool:
@@ -96,7 +94,7 @@ def _prioritised(work: MatchingWork, each: StandingNeed) -> WaitingNeed:
 
 def _window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]:
     """From the first night that any of them asks for to the day after the last."""
-    requests = [request_of(each.need, each.facts, today) for each in candidates]
+    requests = [one for each in candidates for one in requests_of(each.need, each.facts, today)]
     first = min(request.from_date for request in requests)
     return first, max(request.last_night for request in requests) + timedelta(days=1)
 

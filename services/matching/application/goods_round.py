@@ -43,6 +43,7 @@ def _propose(work: MatchingWork, shares: Sequence[Share], hidden: Collection[Cas
             area=share.area,
             week=week,
             state="proposed",
+            size=share.size,
         )
         for share in shares
     ]

@@ -85,7 +85,7 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Goods set aside. Without need and case once the case is closed.
+    """Goods set aside, for that size. Without need and case once the case is closed.
 
     `untold`: withdrawn, and logistics has yet to be told.
     """
@@ -99,3 +99,4 @@ class Allocation:
     week: str
     state: str
     untold: bool = False
+    size: str = ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import date
 
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import leave, let_go
-from services.matching.application.views import StandingNeed
+from services.matching.application.views import Allocation, StandingNeed
 from services.matching.domain.events import NeedDeallocated, ReferralWithdrawn
 from services.matching.domain.ids import CaseId
-from services.matching.domain.needs import Kind, NeedState
-from services.matching.domain.offers import Offer, Request, failed_rules
+from services.matching.domain.needs import Kind, Need, NeedState
+from services.matching.domain.offers import Offer, Request, failed_rules, hard_constraints
 from services.matching.domain.referrals import Referral, ReferralState
 
 
@@ -25,9 +26,13 @@ async def withdraw_goods(work: MatchingWork, touched: Sequence[StandingNeed]) ->
     if not goods:
         return
     for allocation in await work.goods.live_of({need.need_id for need in goods}):
-        work.goods.save(replace(allocation, state="withdrawn", untold=True))
-        if allocation.case_id is not None and allocation.need_id is not None:
-            work.say(NeedDeallocated(allocation.case_id, allocation.need_id, allocation.allocation_id))
+        withdraw_allocation(work, allocation)
+
+
+def withdraw_allocation(work: MatchingWork, allocation: Allocation) -> None:
+    work.goods.save(replace(allocation, state="withdrawn", untold=True))
+    if allocation.case_id is not None and allocation.need_id is not None:
+        work.say(NeedDeallocated(allocation.case_id, allocation.need_id, allocation.allocation_id))
 
 
 async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -> list[StandingNeed]:
@@ -38,7 +43,7 @@ async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -
     for referral, offer in await work.referrals.live(standing) if standing else []:
         each = standing[referral.need_id]
         gone = each.state is NeedState.CLOSED
-        if referral.occupied or not (gone or _no_longer_fits(each, referral, offer)):
+        if referral.occupied or not (gone or _no_longer_fits(each, referral, offer, work.today)):
             continue
         let_go(work, referral, referral.withdrawn())
         gone_too = ReferralWithdrawn(referral.case_id, referral.referral_id, referral.need_id)
@@ -51,15 +56,24 @@ async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -
     return waiting_again
 
 
-def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer) -> bool:
-    """Whether the facts changed so that the place would not be proposed today, or is too small. An accepted
+def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer, today: date) -> bool:
+    """Whether facts or need changed so that the place would not be proposed today, or is too small. An accepted
     place is kept, except by a household that now hides: too many know of it.
     """
-    request = Request(each.need.kind, referral.from_date, referral.nights, each.waiting.facts)
+    need = each.need
+    constraints = hard_constraints(need.constraints)
+    request = Request(need.kind, referral.from_date, referral.nights, each.waiting.facts, constraints)
     failed = failed_rules(offer, request)
     too_small = request.units_of(offer.unit) > referral.units
     open_still = referral.state is ReferralState.PROPOSED
-    return "hiding" in failed or (open_still and (bool(failed) or too_small))
+    other_nights = referral.nights != need.nights or not _in_window(need, referral.from_date, today)
+    return "hiding" in failed or (open_still and (bool(failed) or too_small or other_nights))
+
+
+def _in_window(need: Need, first_night: date, today: date) -> bool:
+    """Whether the need may begin on that night; a window that has passed reads as today."""
+    first = need.from_date or today
+    return first <= first_night <= max(need.latest_date or first, today)
 
 
 async def close_cases(work: MatchingWork, closed: Collection[CaseId]) -> None:

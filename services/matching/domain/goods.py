@@ -22,6 +22,7 @@ class WantedGoods:
     priority: Priority
     told_short: bool = False
     hidden: bool = False
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Share:
     item_id: str
     quantity: int
     area: str
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ def divide(wanted: Iterable[WantedGoods], shelves: Iterable[Shelf], asked: Itera
     short: list[tuple[WantedGoods, int]] = []
     for each in sorted(wanted, key=lambda each: each.priority):
         parts = list(store.fetch(each.item_id, each.area, each.missing))
-        shares += [Share(each.need_id, each.case_id, each.item_id, part, each.area) for part in parts]
+        shares += [
+            Share(each.need_id, each.case_id, each.item_id, part, each.area, each.size) for part in parts
+        ]
         if (missing := each.missing - sum(parts)) > 0:
             short.append((each, missing))
     return Round(tuple(shares), tuple(short))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import NeedId, OfferId
 from services.matching.domain.needs import Need, Reason, Unmatched, WaitingNeed, WouldChange
-from services.matching.domain.offers import Request
+from services.matching.domain.offers import Request, hard_constraints
 from services.matching.domain.places import Book, Place, Room
+
+# How many nights after its first one a need with a window is tried on.
+MOST_LATER_STARTS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,27 @@ Found = tuple[WaitingNeed, Placement | Unmatched | None]
 
 def request_of(need: Need, facts: Facts, today: date) -> Request:
     """What the need asks for now: a first night that has passed reads as tonight."""
-    from_date = max(need.from_date or today, today)
-    return Request(kind=need.kind, from_date=from_date, nights=need.nights, facts=facts.that_rules_see())
+    return Request(
+        kind=need.kind,
+        from_date=max(need.from_date or today, today),
+        nights=need.nights,
+        facts=facts.that_rules_see(),
+        constraints=hard_constraints(need.constraints),
+    )
+
+
+def requests_of(need: Need, facts: Facts, today: date) -> Iterator[Request]:
+    """What the need asks for, best first: the first night of its window, then each later one on which it may begin.
+
+    A window that has passed leaves tonight, since the household is still there.
+    """
+    first = request_of(need, facts, today)
+    yield first
+    if need.latest_date is not None:
+        later = min((need.latest_date - first.from_date).days, MOST_LATER_STARTS)
+        yield from (
+            replace(first, from_date=first.from_date + timedelta(days=day)) for day in range(1, later + 1)
+        )
 
 
 def match(
@@ -46,15 +68,24 @@ def match(
     `freed`: only that is tried, and None says that nothing changed for it.
     """
     for each in sorted(waiting, key=lambda each: each.priority):
-        request = request_of(each.need, each.facts, today)
         anew = each.need.need_id in touched
-        if room := _scarcest(book, request, each.excluded, None if anew else freed):
-            room.place.take(request, room.units)
-            yield each, Placement(each.need.need_id, room.place, request, room.units)
+        found = _first_free(book, each, today, None if anew else freed)
+        if found is not None:
+            found.place.take(found.request, found.units)
+            yield each, found
         elif anew:
-            yield each, why_none(book, request, each.excluded)
+            yield each, why_none(book, request_of(each.need, each.facts, today), each.excluded)
         else:
             yield each, None
+
+
+def _first_free(
+    book: Book, each: WaitingNeed, today: date, among: Container[OfferId] | None
+) -> Placement | None:
+    for request in requests_of(each.need, each.facts, today):
+        if room := _scarcest(book, request, each.excluded, among):
+            return Placement(each.need.need_id, room.place, request, room.units)
+    return None
 
 
 def why_none(book: Book, request: Request, excluded: frozenset[OfferId]) -> Unmatched:

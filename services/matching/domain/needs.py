@@ -11,12 +11,19 @@ from services.matching.domain.ids import CaseId, NeedId, OfferId
 
 
 class Kind(StrEnum):
-    """What a need asks for; housing is offered, and asked for by nobody yet."""
+    """What a need asks for. Homes, services and jobs are asked for, and matched to nothing yet."""
 
     LODGING = "lodging"
     FOOD = "food"
     GOODS = "goods"
     HOUSING = "housing"
+    SERVICES = "services"
+    JOB = "job"
+
+
+# Held night by night; and those that no matcher here knows how to find.
+PLACE_KINDS = frozenset({Kind.LODGING, Kind.FOOD})
+UNSERVED_KINDS = frozenset({Kind.HOUSING, Kind.SERVICES, Kind.JOB})
 
 
 class Urgency(StrEnum):
@@ -56,7 +63,9 @@ class WouldChange(StrEnum):
 class Need:
     """One line of what a household needs, as intake reported it.
 
-    Lodging and food: `from_date` and `nights` (days). Goods: `item_id` and `quantity` (pieces).
+    Lodging and food: `from_date` and `nights` (days), and a `latest_date` on which they may begin, if it is not
+    the first day only. Goods: `item_id`, `quantity` (pieces, those received already included) and `size`.
+    `constraints` are the contract's words; those that no offer says anything about are kept and rule nothing.
     """
 
     need_id: NeedId
@@ -67,6 +76,9 @@ class Need:
     quantity: int = 0
     from_date: date | None = None
     nights: int = 0
+    size: str = ""
+    latest_date: date | None = None
+    constraints: tuple[str, ...] = ()
 
 
 class Tier(IntEnum):

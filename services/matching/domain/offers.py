@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -59,7 +59,7 @@ class Offer:
 
     def check(self) -> None:
         """Raise Refusal when the terms cannot be meant."""
-        if self.kind is Kind.GOODS:
+        if self.kind not in (Kind.LODGING, Kind.FOOD, Kind.HOUSING):
             raise invalid("offer-kind", "An offer is of lodging, of food or of housing.")
         if (self.kind is Kind.FOOD) != (self.unit is Unit.PORTION):
             raise invalid("offer-unit", "Food is offered in portions, lodging in beds or rooms.")
@@ -85,6 +85,7 @@ class Request:
     from_date: date
     nights: int
     facts: Facts
+    constraints: frozenset[str] = frozenset()
 
     @property
     def last_night(self) -> date:
@@ -112,6 +113,16 @@ class Request:
 
 
 Rule = Callable[[Offer, Request], bool]
+
+# The constraints of a need about which offers say something, and what an offer must be to satisfy them.
+CONSTRAINT_RULES: Mapping[str, Callable[[Offer], bool]] = {
+    "private-room": lambda offer: offer.unit is Unit.ROOM,
+}
+
+
+def hard_constraints(words: Iterable[str]) -> frozenset[str]:
+    """Those of the words that rule offers out; the others wait for offers that say something about them."""
+    return frozenset(word for word in words if word in CONSTRAINT_RULES)
 
 
 def _kind(offer: Offer, request: Request) -> bool:
@@ -148,6 +159,10 @@ def _pets(offer: Offer, request: Request) -> bool:
     return offer.rules.pets or not request.facts.pets
 
 
+def _constraints(offer: Offer, request: Request) -> bool:
+    return all(CONSTRAINT_RULES[word](offer) for word in request.constraints)
+
+
 # Every hard rule by its name. They are ANDed: one that fails is a no.
 HARD_RULES: Mapping[str, Rule] = {
     "kind": _kind,
@@ -158,6 +173,7 @@ HARD_RULES: Mapping[str, Rule] = {
     "children": _children,
     "wheelchair": _wheelchair,
     "pets": _pets,
+    "constraints": _constraints,
 }
 
 

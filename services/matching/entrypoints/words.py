@@ -10,7 +10,7 @@ from aid.matching.v1 import matching_pb2 as matching
 
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import CaseId, NeedId
-from services.matching.domain.needs import Kind, Need, Urgency
+from services.matching.domain.needs import PLACE_KINDS, UNSERVED_KINDS, Kind, Need, Urgency
 from services.matching.domain.offers import Unit
 from services.matching.domain.refusal import invalid
 
@@ -19,6 +19,8 @@ KINDS = {
     common.NEED_KIND_FOOD: Kind.FOOD,
     common.NEED_KIND_GOODS: Kind.GOODS,
     common.NEED_KIND_HOUSING: Kind.HOUSING,
+    common.NEED_KIND_SERVICES: Kind.SERVICES,
+    common.NEED_KIND_JOB: Kind.JOB,
 }
 URGENCIES = {
     common.URGENCY_UNSPECIFIED: Urgency.SOON,
@@ -72,11 +74,11 @@ def facts(message: common.Facts) -> Facts:
 def need(case_id: CaseId, message: common.Need) -> Need:
     """Raises Refusal `need-kind-unknown`, `need-invalid`, `need-id-invalid` or `from-date-invalid`."""
     kind = KINDS.get(message.kind)
-    if kind is None or kind is Kind.HOUSING:
-        raise invalid("need-kind-unknown", "The kind of a need is lodging, food or goods.")
+    if kind is None:
+        raise invalid("need-kind-unknown", "This is no kind of need that is known here.")
     goods = kind is Kind.GOODS
     counted = message.quantity > 0 and bool(message.item_id)
-    dated = 1 <= message.nights <= LONGEST_NEED_NIGHTS
+    dated = 1 <= message.nights <= LONGEST_NEED_NIGHTS or kind in UNSERVED_KINDS
     if not (counted if goods else dated):
         raise invalid(
             "need-invalid", "Goods have an item and a quantity; places have a first night and nights."
@@ -86,8 +88,11 @@ def need(case_id: CaseId, message: common.Need) -> Need:
         case_id=case_id,
         kind=kind,
         urgency=URGENCIES.get(message.urgency, Urgency.SOON),
-        item_id=message.item_id if goods else "",
+        item_id=message.item_id if goods or kind is Kind.SERVICES else "",
         quantity=message.quantity if goods else 0,
         from_date=None if goods else day(message.from_date, "from-date"),
-        nights=0 if goods else message.nights,
+        nights=message.nights if kind in PLACE_KINDS else 0,
+        size=message.size if goods else "",
+        latest_date=day(message.latest_date, "latest-date") if message.latest_date else None,
+        constraints=tuple(message.constraints),
     )

@@ -46,6 +46,7 @@ def test_a_household_that_satisfies_every_rule_is_taken() -> None:
         (asked(children=0), replace(OFFER, rules=replace(OFFER.rules, without_children=False)), "children"),
         (asked(wheelchair=True), OFFER, "wheelchair"),
         (asked(pets=True), OFFER, "pets"),
+        (replace(asked(), constraints=frozenset({"private-room"})), OFFER, "constraints"),
     ],
 )
 def test_one_rule_that_fails_is_a_no_and_is_named(request_: Request, offer: Offer, rule: str) -> None:
@@ -55,7 +56,7 @@ def test_one_rule_that_fails_is_a_no_and_is_named(request_: Request, offer: Offe
 
 def test_every_rule_is_tested_here() -> None:
     assert set(HARD_RULES) == {
-        "kind", "hiding", "area", "max-nights", "max-persons", "children", "wheelchair", "pets",
+        "kind", "hiding", "area", "max-nights", "max-persons", "children", "wheelchair", "pets", "constraints",
     }  # fmt: skip
 
 
