@@ -9,7 +9,10 @@ from services.intake.domain.outcomes import Referral, ReferralState
 # A proposal does not turn back a referral that has moved on already: a snapshot tells both at once.
 _PROPOSED = """
 INSERT INTO referral (referral_id, case_id, need_id, state, from_date, nights, expires_at)
-VALUES ($1, $2, $3, 'proposed', $4, $5, $6)
+SELECT referral_id, case_id, need_id, 'proposed', from_date, nights, expires_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::integer[], $6::timestamptz[])
+     WITH ORDINALITY AS told (referral_id, case_id, need_id, from_date, nights, expires_at, nth)
+ORDER BY nth
 ON CONFLICT (referral_id) DO UPDATE
 SET from_date = EXCLUDED.from_date, nights = EXCLUDED.nights, expires_at = EXCLUDED.expires_at,
     version = referral.version + 1
@@ -26,7 +29,7 @@ class PostgresReferrals:
         self._work = work
 
     def proposed(self, case_id: CaseId, referral: Referral) -> None:
-        self._work.write(
+        self._work.collect(
             _PROPOSED, referral.referral_id, case_id, referral.need_id, referral.from_date, referral.nights,
             referral.expires_at,
         )  # fmt: skip
