@@ -105,11 +105,11 @@ class BareNode:
         async with self.pool.acquire() as connection:
             await connection.execute("SET enable_seqscan = off")
             while True:
+                self.wake.clear()  # before the look: what is committed during it is looked for again at once
                 rows = await connection.fetch(
                     f"SELECT id, key, body, sequence FROM outbox ORDER BY id LIMIT {BATCH}"
                 )
                 if not rows:
-                    self.wake.clear()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self.wake.wait(), 0.25)
                     continue

@@ -83,6 +83,10 @@ async def all_arrived(path: Path, names: object) -> None:
             await asyncio.sleep(0.02)
 
 
+async def _left_as_it_is(connection: asyncpg.Connection) -> None:
+    """Nothing of a session is changed, so it is given back without a round trip, as the network's are."""
+
+
 @contextlib.asynccontextmanager
 async def contestants(stack: RunningStack) -> AsyncIterator[tuple[Path, Path]]:
     """The floor and the real path, running."""
@@ -96,7 +100,9 @@ async def contestants(stack: RunningStack) -> AsyncIterator[tuple[Path, Path]]:
 
             await owner.execute(SCHEMA)
         pools.append(
-            await asyncpg.create_pool(database.dsn, password=database.password, min_size=8, max_size=8)
+            await asyncpg.create_pool(
+                database.dsn, password=database.password, min_size=8, max_size=8, reset=_left_as_it_is
+            )
         )
     floor = await Floor.build(stack, (pools[0], pools[1]))
     async with RealPath.running(stack, CASES) as real:
