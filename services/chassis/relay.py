@@ -122,14 +122,14 @@ class Relay:
         while True:
             await self._look(session)
             found, sent = await self.pump(session)
-            if found and found == sent:
+            if found and found == sent and (found >= PER_BUCKET or self._draining):
                 continue
             self.progress.idle()  # what Kafka does not take is not for a restart of ours to mend
             if self._draining:
                 return
-            if found:
+            if sent < found:
                 await asyncio.sleep(POLL_S)
-            else:
+            else:  # what was committed since the look has set it
                 await self._database.committed.wait(POLL_S)
 
     async def pump(self, session: Session) -> tuple[int, int]:

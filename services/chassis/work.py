@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from itertools import groupby
 from typing import Generic, TypeVar, cast
 
 import asyncpg
@@ -18,7 +17,7 @@ from services.chassis import errors, logs, outbox
 from services.chassis.clock import Clock
 from services.chassis.database import LOST, Database, Session
 from services.chassis.database import Connection as Connection
-from services.chassis.effects import Effect, composed, independent
+from services.chassis.effects import Effect, composed, independent, runs
 from services.chassis.envelope import Announcement
 from services.chassis.metrics import Metrics
 
@@ -68,13 +67,17 @@ class Work:
         With `expect` it must change that many rows, or the work fails with StaleError: the way to say "unless
         somebody else was here since I looked".
         """
-        self._effects.append(Effect(statement, arguments, expect))
+        effect = Effect(statement, arguments, expect)
+        for collected in [sql for sql in self._rows if not independent([Effect(sql, ()), effect])]:
+            self._effects.append(Effect(collected, _columns(self._rows.pop(collected))))
+        self._effects.append(effect)
 
     def collect(self, statement: str, *row: object) -> None:
         """Promise one row of many: what is collected under one statement is written by it at once.
 
         The statement takes an array for each column: `INSERT INTO t (a, b) SELECT * FROM unnest($1::text[],
-        $2::bigint[])`. Rows come after all that was promised by `write`, in the order of their collection.
+        $2::bigint[])`. Rows are written in the order of their collection: before a later `write` that concerns
+        their table, and after every other one.
         """
         self._rows.setdefault(statement, []).append(row)
 
@@ -134,7 +137,7 @@ class Work:
         self._session.before_use(None)
         try:
             await self._begin()
-            await self._write(self._take_effects())
+            await self._write(runs(self._take_effects()))
         finally:
             self._session.before_use(self._first)
 
@@ -146,12 +149,13 @@ class Work:
 
     async def _commit(self) -> None:
         self._session.before_use(None)
-        effects = self._take_effects()
-        if not independent(effects):
+        *before, last = [*runs(self._take_effects())] or [[]]
+        if not independent(last):
+            before, last = [*before, last], []
+        if before:
             await self._begin()
-            await self._write(effects)
-            effects = []
-        effects = effects + self._promises()
+            await self._write(before)
+        effects = last + self._promises()
         if effects or self._events:
             await self._send(*composed(effects, self._events))
         if self._transaction is not None:
@@ -171,15 +175,13 @@ class Work:
         self._effects, self._rows = [], {}
         return effects
 
-    async def _write(self, effects: list[Effect]) -> None:
-        """In the order in which they were promised; neighbours with the same text in one go."""
-        for (sql, expect), alike in groupby(effects, key=lambda effect: (effect.sql, effect.expect)):
-            run = list(alike)
-            if expect is None and len(run) > 1:
-                await self.connection.executemany(sql, [effect.arguments for effect in run])
-                continue
-            for effect in run:
-                await self._send(*composed([effect], []))
+    async def _write(self, effects: Iterable[list[Effect]]) -> None:
+        """In the order in which they were promised, each run of them in one round trip."""
+        for run in effects:
+            if independent(run):
+                await self._send(*composed(run, []))
+            else:
+                await self.connection.executemany(run[0].sql, [effect.arguments for effect in run])
 
     async def _send(self, sql: str, arguments: tuple[object, ...]) -> None:
         try:

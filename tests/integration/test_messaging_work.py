@@ -100,6 +100,26 @@ async def test_what_is_collected_is_one_round_trip_and_is_seen(stack: RunningSta
         assert await database.pool.fetchval("SELECT last FROM stream") == 300
 
 
+async def test_what_is_independent_is_written_in_one_go_before_the_work_looks(stack: RunningStack) -> None:
+    async with opened(stack) as database:
+        async with counted(works_of(database)) as (work, sent):
+            work.write(_SAY, "a", 1)
+            work.write("DELETE FROM waiting WHERE key = $1", "a")
+            assert await work.connection.fetchval(_NUMBERS) == 1
+        assert len(sent) == 4  # begin, both writes, the look, commit
+
+
+async def test_what_is_collected_keeps_its_order_with_writes_to_the_same_table(stack: RunningStack) -> None:
+    collected = "INSERT INTO said (key, number) SELECT * FROM unnest($1::text[], $2::bigint[])"
+    async with opened(stack) as database:
+        async with works_of(database)() as work:
+            work.collect(collected, "a", 1)
+            work.collect(collected, "a", 2)
+            work.write("DELETE FROM said WHERE number = $1", 1)
+            work.collect(collected, "a", 3)
+        assert [row["number"] for row in await database.pool.fetch(_NUMBERS)] == [2, 3]
+
+
 @pytest.mark.parametrize("begun", [False, True])
 async def test_nothing_of_a_work_that_fails_remains(stack: RunningStack, begun: bool) -> None:
     async with opened(stack) as database:
