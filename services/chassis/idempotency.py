@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
+from uuid import UUID
 
 from google.protobuf.message import Message
 
@@ -26,8 +27,11 @@ W = TypeVar("W", bound=Work)
 _FORBIDDEN = frozenset({errors.Kind.DENIED, errors.Kind.UNAUTHENTICATED, errors.Kind.MISSING})
 
 _REMEMBER = """
-INSERT INTO idempotency (principal, key, fingerprint, answer, created_at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO idempotency (principal, key, fingerprint, answer, created_at, subjects)
+VALUES ($1, $2, $3, $4, $5, $6)
 """
+# Rare, and over a week's commands: no index that each of them would pay for.
+_FORGET = "UPDATE idempotency SET answer = '', fingerprint = '' WHERE subjects && $1::uuid[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,10 @@ async def once(
 
     async def acted(work: W) -> bytes:
         answer = await act(work)
-        work.write(_REMEMBER, command.principal, command.key, command.fingerprint, answer, work.now)
+        work.write(
+            _REMEMBER, command.principal, command.key, command.fingerprint, answer, work.now,
+            sorted(work.subjects),
+        )  # fmt: skip
         return answer
 
     try:
@@ -105,6 +112,15 @@ async def _stored(works: WorkFactory[W], command: Command) -> bytes | None:
         raise errors.conflict("idempotency-key-reused", "This key was used for another command.")
     answer: bytes = row["answer"]
     return answer
+
+
+def forget(work: Work, subjects: Sequence[UUID]) -> None:
+    """Forget what commands about these persons said and were answered.
+
+    Their keys stay taken until they are purged: an entry that a phone sends again must not bring anybody back.
+    It is refused as another command's key, because nothing is left of the command that it was.
+    """
+    work.write(_FORGET, list(subjects))
 
 
 async def purge(work: Work) -> None:

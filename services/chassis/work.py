@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Generic, TypeVar, cast
+from uuid import UUID
 
 import asyncpg
 from asyncpg.transaction import Transaction
@@ -52,6 +53,8 @@ class Work:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
+        # The persons whom it read or wrote: what a command answered about them is forgotten with them.
+        self.subjects: set[UUID] = set()
         self._session = cast(Session, connection).itself()
         self._scope = ""
         self._effects: list[Effect] = []

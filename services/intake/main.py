@@ -36,12 +36,15 @@ from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
 from services.intake.domain.access import REGION
-from services.intake.entrypoints import entries
+from services.intake.entrypoints import consents, entries, households_rules, search
+from services.intake.entrypoints.consents import ConsentRpc
 from services.intake.entrypoints.deadlines import deadlines
 from services.intake.entrypoints.door import Door
 from services.intake.entrypoints.entries import EntryRpc
 from services.intake.entrypoints.events import handlers
+from services.intake.entrypoints.households import HouseholdRpc
 from services.intake.entrypoints.rpc import IntakeRpc
+from services.intake.entrypoints.search import SearchRpc
 from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
 from services.intake.settings import IntakeSettings
 
@@ -86,6 +89,14 @@ def assemble(
         works=works.within(REGION),
         services=[
             Service(SERVICE, intake, RULES, ROUTES),
+            Service(
+                households_rules.SERVICE,
+                HouseholdRpc(door, hub, areas),
+                households_rules.RULES,
+                households_rules.ROUTES,
+            ),
+            Service(consents.SERVICE, ConsentRpc(door), consents.RULES, consents.ROUTES),
+            Service(search.SERVICE, SearchRpc(door), search.RULES, search.ROUTES),
             Service(
                 entries.SERVICE,
                 EntryRpc(door, intake, PostgresEntryKeys(keyring)),

@@ -18,7 +18,7 @@ from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdI
 _COLUMNS = """
 case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, recorded_at, closed_at,
 arrival_code, version, adults, children, infants, newborn_space_from_week, wheelchair, pets, unsheltered, confidential, area,
-revision,
+revision, avoid,
 EXISTS (SELECT FROM assignment
         WHERE assignment.case_id = case_file.case_id AND assignment.subject = $2) AS assigned
 """
@@ -180,4 +180,5 @@ def facts_in(row: asyncpg.Record) -> Facts:
         confidential=row["confidential"],
         area=row["area"],
         revision=row["revision"],
+        avoid=frozenset(row["avoid"]),
     )

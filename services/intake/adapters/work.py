@@ -1,7 +1,7 @@
 """Intake's unit of work: the chassis' transaction with intake's stores on it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from services.chassis.keyring import Keyring
@@ -18,8 +18,10 @@ from services.intake.adapters.consents import PostgresConsents
 from services.intake.adapters.forgetting import PostgresForgetting
 from services.intake.adapters.household_changes import PostgresHouseholdChanges
 from services.intake.adapters.imports import PostgresImports
+from services.intake.adapters.merges import PostgresMerges
 from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.referrals import PostgresReferrals
+from services.intake.adapters.search import PostgresSearch, Shelves
 from services.intake.adapters.secrets import Secrets
 from services.intake.adapters.stays import PostgresAlarms, PostgresSituations, PostgresStays
 from services.intake.adapters.tasks import PostgresTasks
@@ -41,6 +43,7 @@ class Outfit:
     cases_topic: Topic
     metrics: Metrics
     zone: tzinfo
+    shelves: Shelves = field(default_factory=Shelves)
 
     def make(self) -> Callable[[Connection, datetime], IntakeWork]:
         return lambda connection, now: PostgresWork(connection, now, self)
@@ -73,6 +76,8 @@ class PostgresWork(IntakeWork):
         self.alarms = PostgresAlarms(self, notes, outfit.metrics)
         self.tasks = PostgresTasks(self, notes)
         self.situations = PostgresSituations(self, notes)
+        self.search = PostgresSearch(self, vault, outfit.shelves)
+        self.merges = PostgresMerges(self)
         self._topic = outfit.cases_topic
         self._watchers = outfit.watchers
         self._metrics = outfit.metrics

@@ -12,6 +12,7 @@ from services.chassis.work import Work
 from services.intake.application.clocks_ports import Clocks
 from services.intake.application.consents_ports import Consents
 from services.intake.application.household_ports import Forgetting, HouseholdChanges
+from services.intake.application.search_ports import Merges, Search
 from services.intake.application.stays_ports import Alarms, Situations, Stays, Tasks
 from services.intake.domain.agencies import Agency, Asker, Viewer
 from services.intake.domain.cases import Case
@@ -278,6 +279,8 @@ class IntakeWork(Work):
     changes: HouseholdChanges
     forgetting: Forgetting
     clocks: Clocks
+    search: Search
+    merges: Merges
     consents: Consents
     stays: Stays
     alarms: Alarms

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from services.chassis.ids import uuid7
+from services.intake.application.edit_household import changed_between
 from services.intake.application.household_changed import household_changed
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson, NeedRecord
 from services.intake.domain.cases import Case
@@ -28,8 +29,9 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
     facts, vault_changed = after.facts, after != before
     if vault_changed:
         await work.vault.change(case, after)
+        work.changes.record(case, facts.revision, changed_between(before, after), "")
     code = await _arrival_code(work, case, facts)
-    if facts.revision != case.facts.revision:
+    if facts.differ_from(case.facts):
         work.tell(HouseholdChanged(case.case_id, facts))
     if row.closed and case.closed_at is None:
         work.cases.close(case)
@@ -64,12 +66,17 @@ class _News:
 
 
 def _household(before: KnownHousehold, row: ImportedHousehold, as_of: date) -> KnownHousehold:
-    """The household as the export has it. What no export says (whom to call and when, where not to go) stays."""
-    household = row.household.hiding_since(before.facts.confidential)
+    """The household as the export has it. What no export says (how to reach it, where not to send it, that an
+    advocate lifted its confidentiality) stays. The revision rises with whatever changed."""
+    was = before.household
+    household = replace(
+        row.household, safe_contact=was.safe_contact, avoid=was.avoid, avoid_words=was.avoid_words
+    ).hides_anew(was)
+    same = KnownHousehold(household, _matched(before.persons, row), before.facts)
     facts = facts_of(household, as_of, before.facts.revision)
-    if facts.differ_from(before.facts):
-        facts = replace(facts, revision=before.facts.revision + 1)
-    return KnownHousehold(household, _matched(before.persons, row), facts)
+    if same == before and not facts.differ_from(before.facts):
+        return before
+    return replace(same, facts=replace(facts, revision=before.facts.revision + 1))
 
 
 def _matched(known: Sequence[KnownPerson], row: ImportedHousehold) -> tuple[KnownPerson, ...]:

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import Enum
 
+from services.intake.domain.contact import NOBODY, SafeContact, checked_contact
 from services.intake.domain.refusal import invalid
 
+MOST_AVOIDED = 50
 MOST_PERSONS = 30
 LONGEST_NAME = 200
+MOST_ALIASES = 10
 LONGEST_NOTE = 4_000
 LONGEST_PLACE = 500
 BEFORE_THE_DUE_DATE = timedelta(days=14)
@@ -42,11 +45,18 @@ class Person:
     due_date: date | None = field(default=None, repr=False)
     note: str = field(default="", repr=False)
     contact: str = field(default="", repr=False)
+    aliases: tuple[str, ...] = field(default=(), repr=False)
+    """Other names the person goes by; somebody can be found again by each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """Who was met, as the agency says it."""
+    """Who was met, as the agency says it.
+
+    `lifted`: an advocate said that it hides from nobody any more, whatever is recorded of its past. `avoid` are
+    ids of offers or of their providers, where it must never be sent; `avoid_words` says in its own words where
+    and why, and never leaves intake.
+    """
 
     persons: tuple[Person, ...]
     wheelchair: bool = False
@@ -57,15 +67,28 @@ class Household:
     area: str = ""
     handoff_point: str = field(default="", repr=False)
     handoff_slot: str = field(default="", repr=False)
+    lifted: bool = field(default=False, repr=False)
+    safe_contact: SafeContact = field(default=NOBODY, repr=False)
+    avoid: frozenset[str] = field(default=frozenset(), repr=False)
+    avoid_words: str = field(default="", repr=False)
 
     @property
     def confidential(self) -> bool:
         """Hiding from somebody is the default for anyone recorded as a survivor or fleeing."""
-        return self.survivor or self.fleeing
+        return (self.survivor or self.fleeing) and not self.lifted
 
     def hiding_since(self, before: bool) -> "Household":
         """Once confidential, always, until an advocate lifts it: whoever no longer says so does not."""
         return replace(self, survivor=True) if before and not self.confidential else self
+
+    def hides_anew(self, before: "Household") -> "Household":
+        """What an advocate lifted stays lifted until something new is said: a survivor, or fleeing, that was not.
+
+        And what is confidential stays so, whoever no longer says why.
+        """
+        news = (self.survivor and not before.survivor) or (self.fleeing and not before.fleeing)
+        kept = replace(self, lifted=before.lifted and not news)
+        return kept.hiding_since(before.confidential)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +96,9 @@ class Facts:
     """What others may know of a household: sizes, bands and flags.
 
     `newborn_space_from_week` is an ISO week ("2026-W48") or empty, and stands in for a due date. `revision`
-    rises by one with every change, so that whoever hears of facts in another order keeps the newest.
+    rises by one with every change of the household, told or not, so that whoever hears of facts in another order
+    keeps the newest, and of two workers who change it at once the second notices. `avoid` are ids of offers or of
+    their providers, to none of which the household may be sent.
     """
 
     adults: int
@@ -86,6 +111,12 @@ class Facts:
     confidential: bool
     area: str
     revision: int
+    avoid: frozenset[str] = frozenset()
+
+    @property
+    def nobody(self) -> bool:
+        """Whether its last person was erased."""
+        return not (self.adults or self.children or self.infants)
 
     def differ_from(self, other: "Facts") -> bool:
         return replace(self, revision=other.revision) != other
@@ -117,6 +148,7 @@ def facts_of(household: Household, today: date, revision: int) -> Facts:
         confidential=household.confidential,
         area=household.area,
         revision=revision,
+        avoid=household.avoid,
     )
 
 
@@ -147,6 +179,10 @@ def checked(household: Household, today: date) -> Household:
     _check_area(household.area)
     _check_text(household.handoff_point, LONGEST_PLACE, "household.handoff_point")
     _check_text(household.handoff_slot, LONGEST_PLACE, "household.handoff_slot")
+    _check_text(household.avoid_words, LONGEST_NOTE, "household.avoid_words")
+    if len(household.avoid) > MOST_AVOIDED:
+        raise invalid("too-many-places", f"At most {MOST_AVOIDED} places fit.", field="household.avoid")
+    checked_contact(household.safe_contact)
     return household
 
 
@@ -167,6 +203,10 @@ def _check_person(person: Person, today: date, where: str) -> None:
     _check_text(person.given_name, LONGEST_NAME, f"{where}.given_name")
     _check_text(person.family_name, LONGEST_NAME, f"{where}.family_name")
     _check_text(person.contact, LONGEST_PLACE, f"{where}.contact")
+    if len(person.aliases) > MOST_ALIASES:
+        raise invalid("too-many-aliases", f"At most {MOST_ALIASES} aliases fit.", field=f"{where}.aliases")
+    for alias in person.aliases:
+        _check_text(alias, LONGEST_NAME, f"{where}.aliases")
     _check_text(person.note, LONGEST_NOTE, f"{where}.note")
     born, due = person.birth_date, person.due_date
     if born is not None and not today - OLDEST <= born <= today + timedelta(days=1):

@@ -28,9 +28,9 @@ def denied(reason: str, message: str) -> Refusal:
     return Refusal("denied", reason, message)
 
 
-def conflict(reason: str, message: str) -> Refusal:
-    """Something of that name is there already."""
-    return Refusal("conflict", reason, message)
+def conflict(reason: str, message: str, **details: str) -> Refusal:
+    """Something of that name is there already, or was changed meanwhile."""
+    return Refusal("conflict", reason, message, **details)
 
 
 def not_found() -> Refusal:

@@ -98,6 +98,7 @@ def _referral(referral: Referral) -> intake.ReferralView:
         from_date=words.iso(referral.from_date),
         nights=referral.nights,
         expires_at=None if referral.expires_at is None else words.timestamp(referral.expires_at),
+        arrival_code=referral.arrival_code,
     )
 
 

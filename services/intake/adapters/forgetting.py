@@ -1,0 +1,57 @@
+"""Forget a person or a household: the key first, then whatever could name them, in every table of intake.
+
+Whoever keeps something of a person in a table of their own adds a statement to `FORGET`. What is sealed with the
+person's key needs none: it is unreadable with the first of them.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.chassis import idempotency
+from services.chassis.work import Work
+from services.intake.domain.cases import Case
+
+# Each is given the ids of persons or households, $1 uuid[].
+FORGET = (
+    "DELETE FROM keystore.subject_key WHERE subject_id = ANY ($1::uuid[])",
+    # Where the evidence of a consent lies is said in words.
+    "DELETE FROM keystore.subject_key USING consent "
+    "WHERE subject_id = consent_id AND (person_ids && $1::uuid[] OR signer_id = ANY ($1::uuid[]))",
+    "DELETE FROM person WHERE person_id = ANY ($1::uuid[])",
+    "UPDATE imported SET digest = '' WHERE household_id = ANY ($1::uuid[])",
+    "DELETE FROM household_change WHERE household_id = ANY ($1::uuid[])",
+)
+_ERASE_HOUSEHOLD = """
+UPDATE household
+SET adults = 0, children = 0, infants = 0, newborn_space_from_week = '', wheelchair = false, pets = false,
+    unsheltered = false, area = '', avoid = '{}', sealed = '', revision = revision + 1, erased_at = $2
+WHERE household_id = $1
+"""
+# The revision of a case must not fall when its allocations are forgotten.
+_ERASE_CASE = """
+UPDATE case_file SET closed_at = coalesce(closed_at, $3), arrival_code = NULL, version = version + 1 + (
+    SELECT coalesce(sum(allocation.version), 0) FROM allocation WHERE allocation.case_id = $1
+) WHERE case_id = $1 AND version = $2
+"""
+_WITHDRAW_NEEDS = """
+UPDATE need SET withdrawn_at = $2, version = version + 1
+WHERE case_id = $1 AND withdrawn_at IS NULL AND met_at IS NULL
+"""
+
+
+class PostgresForgetting:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def forget(self, subjects: Sequence[UUID]) -> None:
+        """Nobody can read them from the commit of this work on, whatever is left of them elsewhere."""
+        for statement in FORGET:
+            self._work.write(statement, list(subjects))
+        idempotency.forget(self._work, subjects)
+
+    def erase_case(self, case: Case) -> None:
+        """The household is nobody, and its case is closed. It stays as confidential as it was: an answer that
+        became another by this would tell of it."""
+        self._work.write(_ERASE_HOUSEHOLD, case.household_id, self._work.now)
+        self._work.write(_WITHDRAW_NEEDS, case.case_id, self._work.now)
+        self._work.write(_ERASE_CASE, case.case_id, case.version, self._work.now, expect=1)

@@ -1,0 +1,151 @@
+"""What all commands on a household share: the revision that was seen, and what follows from a change."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from services.intake.application.household_changed import household_changed
+from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
+from services.intake.domain.access import Sight, assigned_from_the_start, must_act, must_see
+from services.intake.domain.agencies import Asker, Viewer
+from services.intake.domain.cases import Case
+from services.intake.domain.changes import changed_fields
+from services.intake.domain.events import CaseSnapshot, HouseholdChanged
+from services.intake.domain.household import Household, checked, facts_of
+from services.intake.domain.ids import ArrivalCode, CaseId, PersonId
+from services.intake.domain.refusal import Refusal, conflict, not_found, refused
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Who changes which household, and the revision of it that they saw."""
+
+    asker: Asker
+    case_id: CaseId
+    expected_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """A household at the moment of a change. Who else changes it meanwhile makes the work run again."""
+
+    case: Case
+    viewer: Viewer
+    known: KnownHousehold
+
+    def person(self, person_id: PersonId) -> KnownPerson:
+        """That member; a person of another household is as if absent."""
+        for each in self.known.persons:
+            if each.person_id == person_id:
+                return each
+        raise not_found()
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """`taken_over` is the code of a household that became confidential by this change: the hub takes over."""
+
+    revision: int
+    taken_over: ArrivalCode | None = None
+
+
+def must_know(found: Case | None, viewer: Viewer) -> Case:
+    """The case, for whoever may read its persons. What was erased is as if it had never been there."""
+    case = must_act(found, viewer)
+    if must_see(case, viewer)[1] is not Sight.FULL:
+        raise refused("police-write-mostly", "Police do not read households.")
+    if case.facts.nobody:
+        raise not_found()
+    return case
+
+
+async def begin(work: IntakeWork, edit: Edit, closed_too: bool = False) -> Editing:
+    """Raises Refusal (conflict, "household-changed") when the household is another than its worker saw."""
+    found = await work.cases.approach(edit.case_id, edit.asker)
+    case = must_know(found.case, found.viewer)
+    if not closed_too:
+        case.must_be_open()
+    if case.facts.revision != edit.expected_revision:
+        raise await _changed_meanwhile(work, case, edit.expected_revision)
+    return Editing(case, found.viewer, await work.vault.known(case))
+
+
+async def finish(
+    work: IntakeWork,
+    editing: Editing,
+    household: Household | None = None,
+    persons: Sequence[KnownPerson] | None = None,
+    leaving: Collection[PersonId] = (),
+) -> Edited:
+    """Keep the changed household (None: as it was) with these members (None: those it had), and tell. Whoever is
+    no longer a member is forgotten, but for those who are `leaving` for a household of their own.
+
+    Others hear of it only when what they may know is another. What changes nothing is no change.
+    """
+    case, before = editing.case, editing.known
+    members = before.persons if persons is None else tuple(persons)
+    changed = replace(
+        before.household if household is None else household, persons=tuple(each.person for each in members)
+    )
+    after = _next(checked(changed, work.today), members, before, work)
+    fields = changed_between(before, after)
+    if not fields:
+        return Edited(before.facts.revision)
+    work.cases.advance(case)  # first: of two at once one goes on, and the other begins anew
+    await work.vault.change(case, after, leaving)
+    work.changes.record(case, after.facts.revision, fields, editing.viewer.worker)
+    code = await _arrival_code(work, editing, after)
+    if after.facts.differ_from(before.facts):
+        work.tell(HouseholdChanged(case.case_id, after.facts))
+    if code != case.arrival_code:
+        await _hand_over_code(work, case, after, code)
+    work.changed(case.case_id)
+    now = replace(case, facts=after.facts, arrival_code=code)
+    await household_changed(work, now, before, after)
+    newly_hidden = after.facts.confidential and not before.facts.confidential
+    return Edited(after.facts.revision, code if newly_hidden else None)
+
+
+def changed_between(before: KnownHousehold, after: KnownHousehold) -> tuple[str, ...]:
+    return changed_fields(
+        before.household,
+        after.household,
+        {each.person_id: each.person for each in before.persons},
+        {each.person_id: each.person for each in after.persons},
+    )
+
+
+def _next(
+    household: Household, members: tuple[KnownPerson, ...], before: KnownHousehold, work: IntakeWork
+) -> KnownHousehold:
+    return KnownHousehold(household, members, facts_of(household, work.today, before.facts.revision + 1))
+
+
+async def _changed_meanwhile(work: IntakeWork, case: Case, seen: int) -> Refusal:
+    fields = await work.changes.since(case.household_id, seen)
+    return conflict(
+        "household-changed",
+        "The household was changed meanwhile; read it again.",
+        revision=str(case.facts.revision),
+        changed=",".join(fields),
+    )
+
+
+async def _arrival_code(work: IntakeWork, editing: Editing, after: KnownHousehold) -> ArrivalCode | None:
+    """A household that hides has a code; whoever may stay with it is assigned from the moment it hides."""
+    case, hides = editing.case, after.facts.confidential
+    if hides and not case.confidential and assigned_from_the_start(editing.viewer, hides):
+        work.cases.assign(case.case_id, editing.viewer.worker, editing.viewer.worker)
+    if case.arrival_code is not None or not hides:
+        return case.arrival_code
+    code = await work.cases.free_arrival_code(case.case_id)
+    work.cases.set_arrival_code(case.case_id, code)
+    return code
+
+
+async def _hand_over_code(
+    work: IntakeWork, case: Case, after: KnownHousehold, code: ArrivalCode | None
+) -> None:
+    """Only a snapshot hands the hub's code over for needs that were reported without one."""
+    records = await work.needs.records(case.case_id)
+    standing = tuple(each.need for each in records if each.open)
+    work.tell(CaseSnapshot(case.case_id, after.facts, standing, code, closed=False))

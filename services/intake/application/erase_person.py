@@ -1,0 +1,34 @@
+"""Make everything that is kept of a person unreadable for ever."""
+
+from services.intake.application.edit_household import Edit, Edited, Editing, begin, finish
+from services.intake.application.household_changed import household_changed
+from services.intake.application.ports import IntakeWork
+from services.intake.domain.events import CaseErased
+from services.intake.domain.ids import PersonId
+
+NO_REVISION = 0
+
+
+async def erase_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Edited:
+    """The key goes first, then all that could name the person. With the last person the household and its case
+    go, and the others are told to forget it. It may be done when the case is closed: nobody works with them any
+    more, and the right stays.
+    """
+    editing = await begin(work, edit, closed_too=True)
+    erased = editing.person(person_id)
+    staying = [each for each in editing.known.persons if each != erased]
+    if not staying:
+        return await _erase_household(work, editing, person_id)
+    work.forgetting.forget([person_id])
+    return await finish(work, editing, persons=staying)
+
+
+async def _erase_household(work: IntakeWork, editing: Editing, last: PersonId) -> Edited:
+    case = editing.case
+    work.forgetting.forget([last, case.household_id, case.case_id])
+    work.forgetting.erase_case(case)
+    work.allocations.forget(case.case_id)
+    work.tell(CaseErased(case.case_id))
+    work.changed(case.case_id)
+    await household_changed(work, case, editing.known, None)
+    return Edited(NO_REVISION)

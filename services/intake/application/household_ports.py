@@ -1,0 +1,28 @@
+"""What the commands on households need from outside, beyond the vault."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from services.intake.domain.cases import Case
+from services.intake.domain.ids import HouseholdId
+
+
+class HouseholdChanges(Protocol):
+    """Which fields changed with which revision; names only."""
+
+    def record(self, case: Case, revision: int, fields: Sequence[str], by: str) -> None: ...
+
+    async def since(self, household_id: HouseholdId, revision: int) -> list[str]:
+        """The names of all fields that changed after that revision, each once."""
+        ...
+
+
+class Forgetting(Protocol):
+    """Makes subjects (persons, households) unreadable, and removes what could name them, wherever it is kept."""
+
+    def forget(self, subjects: Sequence[UUID]) -> None: ...
+
+    def erase_case(self, case: Case) -> None:
+        """The household is nobody any more, and its case closed with all of its needs."""
+        ...
