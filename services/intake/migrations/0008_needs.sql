@@ -31,7 +31,7 @@ CREATE TABLE norms_followed (
 SELECT guard('norms_followed');
 
 -- A worker's word against a norm; quantity 0: nothing is needed. item_id empty: every item of the norm. sealed: why,
--- under the key of the word itself, which goes when the word is taken back.
+-- under the key of the case.
 CREATE TABLE overrule (
     overrule_id  uuid        PRIMARY KEY,
     case_id      uuid        NOT NULL REFERENCES case_file,
