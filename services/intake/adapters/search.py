@@ -1,0 +1,144 @@
+"""Finding persons of an agency: an index in memory that is read anew where the database changed."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+
+from services.chassis.work import Work
+from services.intake.adapters.person_index import PersonIndex
+from services.intake.adapters.vault import PostgresVault
+from services.intake.application.ports import KnownPerson
+from services.intake.application.search_ports import Findable
+from services.intake.domain.household import Person
+from services.intake.domain.ids import AgencyId, CaseId, HouseholdId, PersonId
+from services.intake.domain.search import Candidate, Wanted
+
+PAGE = 500
+
+# No transaction that was not seen in this look is older than the horizon.
+_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon"
+_CHANGED = """
+SELECT household_id, changed_in::text AS changed_in, confidential
+FROM household
+WHERE agency_id = $1 AND (changed_in, household_id) > ($2::text::xid8, $3)
+ORDER BY changed_in, household_id LIMIT $4
+"""
+_PERSONS = """
+SELECT household_id, person_id, person.sealed, wrapped
+FROM person JOIN keystore.subject_key ON subject_id = person_id
+WHERE household_id = ANY ($1::uuid[])
+"""
+# A case that is part of another one leads to that. Who hides meanwhile is not shown, whatever the index has.
+_FINDABLE = """
+SELECT DISTINCT ON (person_id)
+       person_id, person.sealed, wrapped, person.household_id, going_on.case_id, going_on.version,
+       going_on.closed_at IS NOT NULL AS closed
+FROM person
+JOIN household USING (household_id)
+JOIN case_file AS own USING (household_id)
+JOIN keystore.subject_key ON subject_id = person_id
+LEFT JOIN case_merge ON merged_case_id = own.case_id AND undone_at IS NULL
+JOIN case_file AS going_on ON going_on.case_id = coalesce(case_merge.case_id, own.case_id)
+WHERE person_id = ANY ($1::uuid[]) AND household.agency_id = $2 AND NOT confidential
+ORDER BY person_id, going_on.closed_at IS NOT NULL, going_on.opened_at DESC, going_on.case_id
+"""
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """One agency's index and how far it has been read.
+
+    `horizon`: everything that changed in older transactions has been read. While a reading goes on, `cursor` is
+    where it is, so one that was broken off is taken up there; `upcoming` is the horizon once it is done.
+    `recent` are households that were read and may come again, with the transaction as of which they were.
+    """
+
+    index: PersonIndex = field(default_factory=PersonIndex)
+    horizon: str = "0"
+    upcoming: str | None = None
+    cursor: tuple[str, UUID] = ("0", UUID(int=0))
+    recent: dict[HouseholdId, str] = field(default_factory=dict)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Shelves:
+    """The indexes of this process, by agency; each is made when somebody of the agency first searches."""
+
+    def __init__(self) -> None:
+        self._shelves: defaultdict[AgencyId, _Shelf] = defaultdict(_Shelf)
+
+    def of(self, agency_id: AgencyId) -> _Shelf:
+        return self._shelves[agency_id]
+
+
+class PostgresSearch:
+    def __init__(self, work: Work, vault: PostgresVault, shelves: Shelves) -> None:
+        self._work = work
+        self._vault = vault
+        self._shelves = shelves
+
+    async def candidates(self, agency_id: AgencyId, wanted: Wanted) -> Sequence[Candidate]:
+        shelf = self._shelves.of(agency_id)
+        async with shelf.reading:
+            await self._read(agency_id, shelf)
+            return shelf.index.find(wanted)
+
+    async def findable(self, agency_id: AgencyId, person_ids: Sequence[PersonId]) -> Sequence[Findable]:
+        if not person_ids:
+            return []
+        rows = await self._work.peek(_FINDABLE, list(person_ids), agency_id)
+        opened = await self._vault.opener(agency_id)
+        return [_findable(row, opened(row).person) for row in rows]
+
+    async def _read(self, agency_id: AgencyId, shelf: _Shelf) -> None:
+        """Bring the index up to what is committed. A transaction that is still running is read when it is done:
+        it is no older than the horizon, from which the next reading begins."""
+        if shelf.upcoming is None:
+            [row] = await self._work.peek(_HORIZON)
+            shelf.upcoming, shelf.cursor = row["horizon"], (shelf.horizon, UUID(int=0))
+        opened = None
+        while rows := await self._work.peek(_CHANGED, agency_id, *shelf.cursor, PAGE):
+            changed = {row["household_id"]: row for row in rows if _is_news(shelf, row)}
+            findable = [each for each, row in changed.items() if not row["confidential"]]
+            persons = await self._work.peek(_PERSONS, findable) if findable else []
+            opened = opened or await self._vault.opener(agency_id)
+            # Off the loop: opening seals takes a while, and others are served meanwhile.
+            await asyncio.to_thread(_shelve, shelf.index, list(changed), persons, opened)
+            shelf.recent |= {each: row["changed_in"] for each, row in changed.items()}
+            shelf.cursor = (rows[-1]["changed_in"], rows[-1]["household_id"])
+            if len(rows) < PAGE:
+                break
+        shelf.horizon, shelf.upcoming = shelf.upcoming, None
+        shelf.recent = {each: at for each, at in shelf.recent.items() if int(at) >= int(shelf.horizon)}
+
+
+def _is_news(shelf: _Shelf, row: asyncpg.Record) -> bool:
+    return bool(shelf.recent.get(row["household_id"]) != row["changed_in"])
+
+
+def _shelve(
+    index: PersonIndex,
+    households: Sequence[HouseholdId],
+    persons: Sequence[asyncpg.Record],
+    opened: Callable[[asyncpg.Record], KnownPerson],
+) -> None:
+    members = defaultdict[HouseholdId, list[tuple[PersonId, Person]]](list)
+    for row in persons:
+        members[row["household_id"]].append((PersonId(row["person_id"]), opened(row).person))
+    for household_id in households:
+        index.put(household_id, members.get(household_id, ()))
+
+
+def _findable(row: asyncpg.Record, person: Person) -> Findable:
+    return Findable(
+        person_id=PersonId(row["person_id"]),
+        household_id=HouseholdId(row["household_id"]),
+        case_id=CaseId(row["case_id"]),
+        status="closed" if row["closed"] else "open",
+        version=row["version"],
+        person=person,
+    )

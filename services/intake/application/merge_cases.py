@@ -1,0 +1,79 @@
+"""Say that two cases are with one household, and take it back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.chassis.ids import uuid7
+from services.intake.application.find_person import searching
+from services.intake.application.ports import IntakeWork
+from services.intake.domain.access import Sight, must_act, sight
+from services.intake.domain.agencies import Asker, Viewer
+from services.intake.domain.cases import Case
+from services.intake.domain.ids import CaseId, MergeId
+from services.intake.domain.merge import Merge, check_merge, check_undo
+from services.intake.domain.refusal import not_found
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCases:
+    """The versions are those that the worker compared."""
+
+    asker: Asker
+    kept: CaseId
+    kept_version: int
+    merged: CaseId
+    merged_version: int
+
+
+async def merge_cases(work: IntakeWork, command: MergeCases) -> MergeId:
+    """Both cases stay as they are, row by row; what is added is the statement."""
+    kept, merged = await _both(work, command)
+    merges = await work.merges.of([kept.case_id, merged.case_id])
+    check_merge(kept, merged, (command.kept_version, command.merged_version), merges)
+    merge = Merge(MergeId(uuid7()), kept.case_id, merged.case_id, command.asker.worker, work.now)
+    work.merges.begin(merge, kept.agency_id)
+    _wake(work, merge)
+    return merge.merge_id
+
+
+async def undo_merge(work: IntakeWork, asker: Asker, merge_id: MergeId) -> None:
+    """Both cases are as they would be if it had never been said."""
+    merge = await work.merges.find(merge_id)
+    if merge is None:
+        raise not_found()
+    found = await work.cases.approach(merge.kept, asker)
+    must_act(found.case, found.viewer)
+    searching(found.viewer)
+    check_undo(merge)
+    work.merges.undo(merge_id, asker.worker, work.now)
+    _wake(work, merge)
+
+
+async def list_merges(work: IntakeWork, asker: Asker, case_id: CaseId) -> Sequence[Merge]:
+    found = await work.cases.approach(case_id, asker)
+    if found.case is None or sight(found.case, found.viewer) is not Sight.FULL:
+        raise not_found()
+    return await work.merges.of([case_id])
+
+
+async def _both(work: IntakeWork, command: MergeCases) -> tuple[Case, Case]:
+    """Both cases, locked: nobody changes either between the comparison of versions and the commit."""
+    wanted = (command.kept, command.merged)
+    seen: dict[CaseId, Case] = {}
+    viewer: Viewer | None = None
+    for case_id in wanted:
+        found = await work.cases.approach(case_id, command.asker)
+        must_act(found.case, found.viewer)
+        viewer = found.viewer
+        searching(viewer)
+    for case_id in sorted(set(wanted)):
+        case = await work.cases.lock(case_id, command.asker.worker)
+        if case is None:
+            raise not_found()
+        seen[case_id] = case
+    return seen[command.kept], seen[command.merged]
+
+
+def _wake(work: IntakeWork, merge: Merge) -> None:
+    work.changed(merge.kept)
+    work.changed(merge.merged)
