@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from services.chassis import logs
@@ -23,7 +23,7 @@ from services.chassis.operate import operate
 from services.chassis.relay import Relay
 from services.chassis.rpc_client import RpcClient
 from services.chassis.rpc_server import RpcServer
-from services.chassis.timers import Timers
+from services.chassis.timers import Deadline, Timers
 from services.chassis.topics import Topic, Topics
 from services.chassis.work import WorkFactory
 from services.intake.adapters.entry_keys import PostgresEntryKeys
@@ -36,7 +36,8 @@ from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
 from services.intake.domain.access import REGION
-from services.intake.entrypoints import consents, entries, households_rules, search
+from services.intake.entrypoints import agencies, consents, entries, households_rules, search, stays
+from services.intake.entrypoints.agencies import AgencyRpc
 from services.intake.entrypoints.consents import ConsentRpc
 from services.intake.entrypoints.deadlines import deadlines
 from services.intake.entrypoints.door import Door
@@ -44,8 +45,9 @@ from services.intake.entrypoints.entries import EntryRpc
 from services.intake.entrypoints.events import handlers
 from services.intake.entrypoints.households import HouseholdRpc
 from services.intake.entrypoints.rpc import IntakeRpc
-from services.intake.entrypoints.search import SearchRpc
 from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
+from services.intake.entrypoints.search import SearchRpc
+from services.intake.entrypoints.stays import StayRpc
 from services.intake.settings import IntakeSettings
 
 NAME = "intake"
@@ -59,6 +61,7 @@ class Application:
     services: Sequence[Service]
     topics: Topics
     handlers: Mapping[str, Handler[IntakeWork]]
+    deadlines: Mapping[str, Deadline[IntakeWork]]
     snapshots: Mapping[str, CaseSnapshots]
 
     @property
@@ -78,6 +81,7 @@ def assemble(
     watch_look_again_s: float = 1.0,
     zone: tzinfo = UTC,
     areas: Collection[str] = (),
+    break_glass_lasts: timedelta = timedelta(hours=1),
 ) -> Application:
     """The whole service on these resources; tests call this with their own."""
     watchers = CaseWatchers(watch_look_again_s)
@@ -95,7 +99,9 @@ def assemble(
                 households_rules.RULES,
                 households_rules.ROUTES,
             ),
+            Service(agencies.SERVICE, AgencyRpc(door, break_glass_lasts), agencies.RULES, agencies.ROUTES),
             Service(consents.SERVICE, ConsentRpc(door), consents.RULES, consents.ROUTES),
+            Service(stays.SERVICE, StayRpc(door, matching), stays.RULES, stays.ROUTES),
             Service(search.SERVICE, SearchRpc(door), search.RULES, search.ROUTES),
             Service(
                 entries.SERVICE,
@@ -106,6 +112,7 @@ def assemble(
         ],
         topics=topics,
         handlers=handlers(),
+        deadlines=deadlines(),
         snapshots={CASES: CaseSnapshots(topics.of(CASES), clock)},
     )
 
@@ -119,7 +126,7 @@ async def serve(settings: IntakeSettings) -> None:
         application, database = await _opened(settings, resources, metrics)
         readiness.set("migrated")
         relay = Relay(database, settings.kafka, NAME, metrics=metrics)
-        timers = Timers(database, settings.clock_source(), application.works, deadlines(), metrics=metrics)
+        timers = Timers(database, settings.clock_source(), application.works, application.deadlines, metrics=metrics)
         consumer = Consumer(
             database, settings.kafka, application.works, NAME, application.consumes, application.handlers,
             metrics=metrics,
@@ -168,5 +175,6 @@ async def _opened(
         watch_look_again_s=settings.watch_look_again_s,
         zone=ZoneInfo(settings.time_zone),
         areas=settings.areas,
+        break_glass_lasts=timedelta(minutes=settings.break_glass_minutes),
     )
     return application, database

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -76,6 +76,8 @@ class ToldMatching:
     asked: list[tuple[CaseId, Need, Facts]] = field(default_factory=list)
     answered: list[tuple[CaseId, ReferralId, bool]] = field(default_factory=list)
     named: dict[ReferralId, Place] = field(default_factory=dict)
+    extended: list[tuple[CaseId, ReferralId, date]] = field(default_factory=list)
+    refuses: Exception | None = None
 
     async def find_tonight(self, case_id: CaseId, need: Need, facts: Facts, call: Call) -> TonightAnswer:
         self.asked.append((case_id, need, facts))
@@ -91,6 +93,14 @@ class ToldMatching:
     ) -> ReferralState:
         self.answered.append((case_id, referral_id, accepted))
         return self.state
+
+    async def extend_stay(
+        self, case_id: CaseId, referral_id: ReferralId, last_night: date, call: Call
+    ) -> date:
+        self.extended.append((case_id, referral_id, last_night))
+        if self.refuses is not None:
+            raise self.refuses
+        return last_night
 
 
 @dataclass

@@ -95,6 +95,22 @@ class MatchingClient:
         )
         return ReferralState(answer.state)
 
+    async def extend_stay(
+        self, case_id: CaseId, referral_id: ReferralId, last_night: date, call: Call
+    ) -> date:
+        """The caller's key goes with it: after a timeout the same command finds out what became of it."""
+        answer = await self._client.call(
+            "ExtendOccupancy",
+            matching.ExtendOccupancyRequest(
+                case_id=str(case_id), referral_id=str(referral_id), last_night=last_night.isoformat()
+            ),
+            matching.ExtendOccupancyResponse,
+            timeout=LONGEST_ANSWER.total_seconds(),
+            call=call,
+            idempotency_key=f"{call.principal.subject}:{call.idempotency_key}",
+        )
+        return date.fromisoformat(answer.last_night)
+
 
 def _tonight(answer: matching.FindTonightResponse, need_id: NeedId) -> TonightAnswer:
     match answer.WhichOneof("answer"):

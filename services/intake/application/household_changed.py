@@ -8,6 +8,8 @@ dates and birthdays) is brought up to date here, and commits with the change or 
 from collections.abc import Sequence
 
 from services.chassis.ids import uuid7
+from services.intake.application.end_consent import end_signatures
+from services.intake.application.look_again import set_looks
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
 from services.intake.domain.cases import Case
 from services.intake.domain.household import Household
@@ -24,6 +26,11 @@ async def household_changed(
     already by whoever calls (so nothing here advances it again), and it is open. Persons keep their ids, so
     `before` and `after` can be compared person by person.
     """
+    set_looks(work, case, before, after)
+    if before is not None and after is not None:
+        left = {each.person_id for each in before.persons} - {each.person_id for each in after.persons}
+        if left:
+            await end_signatures(work, case, left, present=False)
 
 
 def known_persons(household: Household, source_keys: Sequence[str] = ()) -> tuple[KnownPerson, ...]:

@@ -48,7 +48,9 @@ async def look_again_rings(work: IntakeWork, case: Case, reminder: Reminder) -> 
 async def look(work: IntakeWork, case: Case) -> None:
     """What the household is today. The case is locked and not yet advanced by this work."""
     known = await work.vault.known(case)
-    seen = facts_of(known.household, work.today, case.facts.revision)
+    # Whether they sleep outside is what was last said of it, in this very work perhaps.
+    household = replace(known.household, unsheltered=case.facts.unsheltered)
+    seen = facts_of(household, work.today, case.facts.revision)
     if seen.differ_from(case.facts):
         seen = replace(seen, revision=case.facts.revision + 1)
         work.situations.tell_facts(case, seen)

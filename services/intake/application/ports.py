@@ -9,6 +9,7 @@ from typing import Protocol
 from services.chassis.call import Call
 from services.chassis.envelope import Received
 from services.chassis.work import Work
+from services.intake.application.agencies_ports import Desk, Glass
 from services.intake.application.clocks_ports import Clocks
 from services.intake.application.consents_ports import Consents
 from services.intake.application.household_ports import Forgetting, HouseholdChanges
@@ -275,6 +276,8 @@ class IntakeWork(Work):
     referrals: Referrals
     allocations: Allocations
     access_log: AccessLog
+    desk: Desk
+    glass: Glass
     imports: Imports
     changes: HouseholdChanges
     forgetting: Forgetting
@@ -375,3 +378,9 @@ class Matching(Protocol):
     async def answer_referral(
         self, case_id: CaseId, referral_id: ReferralId, accepted: bool, call: Call
     ) -> ReferralState: ...
+
+    async def extend_stay(
+        self, case_id: CaseId, referral_id: ReferralId, last_night: date, call: Call
+    ) -> date:
+        """The last night as it is then. Its refusals are the caller's answer."""
+        ...

@@ -22,6 +22,8 @@ SITUATIONS = HOMELESS | _INSTITUTIONS | _TEMPORARY | PERMANENT | _UNKNOWN
 # HUD 4.11: no, yes, doesn't know, prefers not to answer, not collected.
 YES_NO = frozenset({0, 1, 8, 9, 99})
 OLDEST_SITUATION = timedelta(days=366)
+# A return to the street that lies back farther than this is history.
+NEWS = timedelta(days=7)
 
 
 class TaskKind(Enum):

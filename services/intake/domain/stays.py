@@ -16,6 +16,7 @@ THRESHOLDS = (7, 3, 1)
 NEXT_NIGHTS = 7
 # On the day after the last night whoever is still there leaves at this hour, wherever they go.
 LEAVES_AT = time(12)
+LONGEST_NOTE = 4_000
 
 
 @dataclass(frozen=True, slots=True)

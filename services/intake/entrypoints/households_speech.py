@@ -115,13 +115,13 @@ def household_message(case_id: CaseId, known: KnownHousehold) -> pb.HouseholdVie
         area=household.area,
         handoff_point=household.handoff_point,
         handoff_slot=household.handoff_slot,
-        safe_contact=_contact(household.safe_contact),
+        safe_contact=contact_message(household.safe_contact),
         avoid=sorted(household.avoid),
         avoid_words=household.avoid_words,
     )
 
 
-def _contact(contact: SafeContact) -> pb.SafeContact:
+def contact_message(contact: SafeContact) -> pb.SafeContact:
     return pb.SafeContact(
         channel=CHANNEL[contact.channel],
         address=contact.address,

@@ -16,7 +16,9 @@ from services.chassis.work import WorkFactory
 from services.matching.application.answer_referral import answer_as_client, answer_as_provider
 from services.matching.application.check_in import check_in
 from services.matching.application.check_out import check_out
+from services.matching.application.describe_arrival import Disclosures, expected_referral
 from services.matching.application.describe_referrals import describe_referrals
+from services.matching.application.extend_occupancy import extend_occupancy
 from services.matching.application.find_tonight import find_tonight
 from services.matching.application.import_capacity import import_occupancies, import_offers
 from services.matching.application.keep_offers import put_offer, set_capacity
@@ -41,6 +43,7 @@ class MatchingRpc:
 
     works: WorkFactory[MatchingWork]
     metrics: Metrics
+    disclosures: Disclosures
 
     async def PutOffer(self, request: pb.PutOfferRequest, call: Call) -> pb.PutOfferResponse:
         async def act(work: MatchingWork) -> pb.PutOfferResponse:
@@ -122,10 +125,29 @@ class MatchingRpc:
             shown = await work.referrals.shown(_viewer(call.principal), state)
         return pb.ListReferralsResponse(referrals=map(speech.referral_message, shown))
 
+    async def DescribeArrival(
+        self, request: pb.DescribeArrivalRequest, call: Call
+    ) -> pb.DescribeArrivalResponse:
+        """Intake is asked outside of any transaction, and logs whom it named to whom."""
+        referral_id = ReferralId(words.uuid(request.referral_id, "referral-id"))
+        async with self.works() as work:
+            referral = await expected_referral(work, _viewer(call.principal), referral_id)
+        arrival = await self.disclosures.of(referral.case_id, referral_id, call)
+        return pb.DescribeArrivalResponse(
+            arrival_code=arrival.arrival_code,
+            head_count=referral.head_count,
+            guests=[speech.guest(each) for each in arrival.guests],
+        )
+
     async def ListHubDesk(self, request: pb.ListHubDeskRequest, call: Call) -> pb.ListHubDeskResponse:
         async with self.works() as work:
             entries = await work.desk.entries(work.today)
         return pb.ListHubDeskResponse(entries=map(speech.desk_message, entries))
+
+    async def ListPlaces(self, request: pb.ListPlacesRequest, call: Call) -> pb.ListPlacesResponse:
+        async with self.works() as work:
+            places = await work.offers.named(request.name, request.area)
+        return pb.ListPlacesResponse(places=map(speech.named_place, places))
 
     async def CheckIn(self, request: pb.CheckInRequest, call: Call) -> pb.CheckInResponse:
         async def act(work: MatchingWork) -> pb.CheckInResponse:
@@ -143,6 +165,19 @@ class MatchingRpc:
             return pb.CheckOutResponse()
 
         return await self._once(request, call, act, pb.CheckOutResponse)
+
+    async def ExtendOccupancy(
+        self, request: pb.ExtendOccupancyRequest, call: Call
+    ) -> pb.ExtendOccupancyResponse:
+        async def act(work: MatchingWork) -> pb.ExtendOccupancyResponse:
+            work.cause = call
+            case_id = CaseId(words.uuid(request.case_id, "case-id"))
+            referral_id = ReferralId(words.uuid(request.referral_id, "referral-id"))
+            asked = words.day(request.last_night, "last-night")
+            last_night = await extend_occupancy(work, case_id, referral_id, asked)
+            return pb.ExtendOccupancyResponse(last_night=last_night.isoformat())
+
+        return await self._once(request, call, act, pb.ExtendOccupancyResponse)
 
     async def ImportOffers(self, request: pb.ImportOffersRequest, call: Call) -> pb.ImportOffersResponse:
         words.day(request.as_of, "as-of")

@@ -1,0 +1,124 @@
+"""Record where a household lives or went; a return to the street opens its case again."""
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from services.chassis.ids import uuid7
+from services.intake.application.follow_up import follow_up_from
+from services.intake.application.keep_stays import report
+from services.intake.application.look_again import arm_ask_again, look
+from services.intake.application.ports import IntakeWork
+from services.intake.domain.access import must_act
+from services.intake.domain.agencies import Asker
+from services.intake.domain.cases import Case
+from services.intake.domain.events import CaseReopened, HouseholdChanged
+from services.intake.domain.followups import (
+    HOMELESS,
+    NEWS,
+    OLDEST_SITUATION,
+    OUTSIDE,
+    PERMANENT,
+    checked_situation,
+)
+from services.intake.domain.ids import CaseId, NeedId, WorkerName
+from services.intake.domain.needs import Need, NeedKind, NeedRequest, Urgency, need_of
+from services.intake.domain.refusal import invalid
+from services.intake.domain.stays import NEXT_NIGHTS, searched_for, somewhere_to_sleep
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLivingSituation:
+    """`on_date` is today if nobody says otherwise."""
+
+    asker: Asker
+    case_id: CaseId
+    code: int
+    on_date: date | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situated:
+    """What followed: a closed case that is open again, and the need that looks for a place to sleep."""
+
+    reopened: bool
+    need_id: NeedId | None
+
+
+async def record_living_situation(work: IntakeWork, command: RecordLivingSituation) -> Situated:
+    found = await work.cases.approach(command.case_id, command.asker)
+    must_act(found.case, found.viewer)
+    case = must_act(await work.cases.lock(command.case_id, command.asker.worker), found.viewer)
+    on_date = command.on_date or work.today
+    return await situate(work, case, command.code, on_date, command.note, command.asker.worker)
+
+
+async def situate(
+    work: IntakeWork, case: Case, code: int, on_date: date, note: str, by: WorkerName
+) -> Situated:
+    """The situation and all that follows from it. The case is locked and not yet advanced by this work."""
+    checked_situation(code)
+    _check_day(on_date, work.today)
+    returned = code in HOMELESS and await _is_news(work, case, on_date)
+    if code in PERMANENT:
+        await follow_up_from(work, case, on_date)
+    await work.situations.record(case, on_date, code, returned, by, note)
+    reopened = returned and case.closed_at is not None
+    if not returned:
+        work.cases.advance(case)
+        return Situated(False, None)
+    case = await _back(work, case, code)
+    need = await _urgent_need(work, case, code)
+    work.changed(case.case_id)
+    return Situated(reopened, need.need_id)
+
+
+async def _is_news(work: IntakeWork, case: Case, on_date: date) -> bool:
+    """Whether they have nowhere to sleep tonight, as far as anybody knows. What lies back is history."""
+    if on_date < work.today - NEWS:
+        return False
+    if case.closed_at is not None:
+        return True
+    stays = await work.stays.of_case(case.case_id)
+    return not somewhere_to_sleep(work.today, stays, await work.stays.accepted(case.case_id))
+
+
+async def _back(work: IntakeWork, case: Case, code: int) -> Case:
+    """The case as it goes on: open, its clocks wound, and outside if that is where they are."""
+    facts = case.facts
+    if code == OUTSIDE and not facts.unsheltered:
+        facts = replace(facts, unsheltered=True, revision=facts.revision + 1)
+        work.situations.tell_facts(case, facts)
+    if case.closed_at is not None:
+        work.situations.reopen(case)
+        work.tell(CaseReopened(case.case_id, facts, case.arrival_code))
+        if case.confidential:
+            arm_ask_again(work, case)
+    elif facts is not case.facts:
+        work.tell(HouseholdChanged(case.case_id, facts))
+    if case.closed_at is None:
+        work.cases.advance(case)
+        return replace(case, facts=facts)
+    await look(work, replace(case, facts=facts, closed_at=None))
+    again = await work.cases.lock(case.case_id, case.opened_by)
+    if again is None:
+        raise LookupError("a case went away under its lock")
+    return replace(again, assigned=case.assigned)
+
+
+async def _urgent_need(work: IntakeWork, case: Case, code: int) -> Need:
+    """One that looks for a place from tonight on; a new one if there is none."""
+    records = await work.needs.records(case.case_id)
+    standing = searched_for(each.need for each in records if each.open)
+    if standing is not None and (standing.from_date or work.today) <= work.today + timedelta(days=1):
+        return standing
+    urgency = Urgency.TONIGHT if code == OUTSIDE else Urgency.SOON
+    request = NeedRequest(None, NeedKind.LODGING, "", 0, work.today, NEXT_NIGHTS, urgency)
+    need = need_of(request, NeedId(uuid7()), work.today)
+    report(work, case, need)
+    return need
+
+
+def _check_day(on_date: date, today: date) -> None:
+    if not today - OLDEST_SITUATION <= on_date <= today:
+        raise invalid("date-out-of-range", "A day of the last year, today at the latest.", field="on_date")

@@ -1,0 +1,112 @@
+"""What clocks ask of workers: follow-ups and questions that must not lapse."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.intake.application.alarms import check_note, seen_in_full
+from services.intake.application.ports import IntakeWork
+from services.intake.application.record_living_situation import Situated, situate
+from services.intake.domain.access import REGION, Sight, sight
+from services.intake.domain.agencies import Asker
+from services.intake.domain.cases import Case
+from services.intake.domain.contact import NOBODY, SafeContact
+from services.intake.domain.followups import YES_NO, Task, TaskKind, TaskOutcome, checked_situation
+from services.intake.domain.refusal import invalid, not_found, refused
+
+
+@dataclass(frozen=True, slots=True)
+class TaskToDo:
+    """A task and the one way to reach the household; NOBODY: not at all."""
+
+    task: Task
+    safe_contact: SafeContact
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFollowUp:
+    asker: Asker
+    task_id: UUID
+    outcome: TaskOutcome
+    living_situation: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTask:
+    asker: Asker
+    task_id: UUID
+    answer: int
+    note: str
+
+
+async def list_tasks(work: IntakeWork, asker: Asker) -> list[TaskToDo]:
+    """Open tasks that the caller may see, earliest first. How a household is reached is read, and logged."""
+    viewer = await work.agencies.viewer(asker)
+    await work.speak_for(REGION)
+    own = None if viewer.agency is None else viewer.agency.agency_id
+    tasks = await work.tasks.of_agency(own, asker.worker)
+    seen = await seen_in_full(work, viewer, {task.case_id for task in tasks})
+    contacts = {}
+    for case_id in sorted(seen):
+        case = await work.cases.find(case_id, asker.worker)
+        contacts[case_id] = NOBODY if case is None else await _safe_contact(work, case, asker)
+    return [TaskToDo(task, contacts[task.case_id]) for task in tasks if task.case_id in seen]
+
+
+async def _safe_contact(work: IntakeWork, case: Case, asker: Asker) -> SafeContact:
+    known = await work.vault.known(case)
+    contact = known.household.safe_contact
+    if contact != NOBODY:
+        work.access_log.read(asker.worker, asker.agency, case.case_id, [], "ListTasks")
+    return contact
+
+
+async def record_follow_up(work: IntakeWork, command: RecordFollowUp) -> Situated:
+    """What the household said; where it lives may bring it back, like any word of where it lives."""
+    check_note(command.note)
+    reached = command.outcome is TaskOutcome.REACHED
+    if reached != (command.living_situation is not None):
+        raise invalid(
+            "living-situation-mismatch",
+            "Whoever was reached lives somewhere; of whoever was not, nothing is known.",
+            field="living_situation",
+        )
+    if command.living_situation is not None:
+        checked_situation(command.living_situation)
+    task, case = await _task(work, command.asker, command.task_id, follow_up=True)
+    by = command.asker.worker
+    await work.tasks.do(task, command.outcome, command.living_situation, by, command.note)
+    if command.living_situation is None:
+        work.cases.advance(case)
+        return Situated(False, None)
+    return await situate(work, case, command.living_situation, work.today, "", by)
+
+
+async def answer_task(work: IntakeWork, command: AnswerTask) -> None:
+    """What was said. It is sealed like any word of a household, and changes nothing by itself: an answer lifts
+    no confidentiality, and a birth is recorded as one."""
+    check_note(command.note)
+    if command.answer not in YES_NO:
+        raise invalid("answer-unknown", "Not a code of HUD 1.8.", field="answer")
+    task, case = await _task(work, command.asker, command.task_id, follow_up=False)
+    words = f"{command.answer} {command.note}".strip()
+    await work.tasks.do(task, TaskOutcome.ANSWERED, None, command.asker.worker, words)
+    work.cases.advance(case)
+
+
+async def _task(work: IntakeWork, asker: Asker, task_id: UUID, *, follow_up: bool) -> tuple[Task, Case]:
+    """The task and its case, locked, if the caller sees it: somebody else's is as if absent."""
+    viewer = await work.agencies.viewer(asker)
+    await work.speak_for(REGION)
+    task = await work.tasks.find(task_id)
+    if task is None:
+        raise not_found()
+    case = await work.cases.lock(task.case_id, asker.worker)
+    task = await work.tasks.find(task_id)
+    if case is None or task is None or sight(case, viewer) is not Sight.FULL:
+        raise not_found()
+    if (task.kind is TaskKind.FOLLOW_UP) != follow_up:
+        raise refused("another-kind-of-task", "This task is answered by another command.")
+    if task.done_at is not None:
+        raise refused("task-done", "Somebody has answered it before.")
+    return task, case
