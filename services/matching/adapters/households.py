@@ -15,8 +15,17 @@ INSERT INTO household (case_id, revision, adults, children, infants, newborn_wee
 VALUES ($1, 0, 0, 0, 0, '', false, false, false, false, '', true)
 ON CONFLICT (case_id) DO UPDATE
 SET adults = 0, children = 0, infants = 0, newborn_week = '', wheelchair = false, pets = false,
-    unsheltered = false, confidential = false, area = '', arrival_code = '', closed = true
+    unsheltered = false, confidential = false, area = '', arrival_code = '', avoid = '{}', closed = true
 """
+# A need that led to a place stays as the place's history, without what was special about it.
+_ERASE = (
+    "UPDATE referral SET arrival_code = '' WHERE case_id = $1",
+    """
+    DELETE FROM need
+    WHERE case_id = $1 AND NOT EXISTS (SELECT FROM referral WHERE referral.need_id = need.need_id)
+    """,
+    "UPDATE need SET constraints = '{}', excluded = '{}', latest_date = NULL WHERE case_id = $1",
+)
 _REOPEN = "UPDATE household SET closed = false, revision = 0 WHERE case_id = $1 AND closed"
 
 
@@ -30,6 +39,10 @@ class PostgresHouseholds:
 
     def forget(self, case_id: CaseId) -> None:
         self._work.write(_FORGET, case_id)
+
+    def erase(self, case_id: CaseId) -> None:
+        for statement in _ERASE:
+            self._work.write(statement, case_id)
 
     def reopen(self, case_id: CaseId) -> None:
         self._reports.flush()

@@ -35,6 +35,13 @@ CROSS JOIN LATERAL (
 WHERE {SEEN}
 ORDER BY o.name, o.offer_id
 """
+# Whatever of it is confidential does not exist here.
+_NAMED = f"""
+SELECT {rows.OFFER_COLUMNS}
+FROM offer AS o
+WHERE NOT o.confidential AND position(lower($1) IN lower(o.name)) > 0 AND $2 IN ('', o.area)
+ORDER BY o.name, o.offer_id LIMIT 100
+"""
 
 
 class PostgresOffers:
@@ -46,6 +53,9 @@ class PostgresOffers:
             f"SELECT {rows.OFFER_COLUMNS} FROM offer AS o WHERE o.offer_id = $1", offer_id
         )
         return None if row is None else rows.offer(row)
+
+    async def named(self, part: str, area: str) -> Sequence[Offer]:
+        return [rows.offer(row) for row in await self._work.connection.fetch(_NAMED, part, area)]
 
     def put(self, offer: Offer, now: datetime) -> None:
         self._put(offer, now, None, None)

@@ -12,14 +12,18 @@ from services.matching.domain.needs import Need, Tier
 # Older facts are ignored. Equal ones may still bring the arrival code, which a case is opened without.
 _LEARN = """
 INSERT INTO household (case_id, revision, adults, children, infants, newborn_week, wheelchair, pets,
-                       unsheltered, confidential, area, arrival_code)
-SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::text[],
-                     $7::boolean[], $8::boolean[], $9::boolean[], $10::boolean[], $11::text[], $12::text[])
+                       unsheltered, confidential, area, arrival_code, avoid)
+SELECT case_id, revision, adults, children, infants, newborn_week, wheelchair, pets, unsheltered,
+       confidential, area, arrival_code, string_to_array(avoid, ',')
+FROM unnest($1::uuid[], $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::text[],
+            $7::boolean[], $8::boolean[], $9::boolean[], $10::boolean[], $11::text[], $12::text[], $13::text[])
+    AS told (case_id, revision, adults, children, infants, newborn_week, wheelchair, pets, unsheltered,
+             confidential, area, arrival_code, avoid)
 ON CONFLICT (case_id) DO UPDATE
 SET revision = EXCLUDED.revision, adults = EXCLUDED.adults, children = EXCLUDED.children,
     infants = EXCLUDED.infants, newborn_week = EXCLUDED.newborn_week, wheelchair = EXCLUDED.wheelchair,
     pets = EXCLUDED.pets, unsheltered = EXCLUDED.unsheltered, confidential = EXCLUDED.confidential,
-    area = EXCLUDED.area,
+    area = EXCLUDED.area, avoid = EXCLUDED.avoid,
     arrival_code = COALESCE(NULLIF(EXCLUDED.arrival_code, ''), household.arrival_code)
 WHERE NOT household.closed
   AND (household.revision < EXCLUDED.revision
@@ -114,6 +118,7 @@ def _household(case_id: CaseId, facts: Facts, arrival_code: str) -> tuple[object
     return (
         case_id, facts.revision, facts.adults, facts.children, facts.infants, facts.newborn_week,
         facts.wheelchair, facts.pets, facts.unsheltered, facts.confidential, facts.area, arrival_code,
+        ",".join(sorted(facts.avoid)),
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ NEED_COLUMNS = """
     n.constraints, n.state, n.tier,
     n.waiting_since, n.reason, n.would_change, n.rests_until, n.excluded,
     h.adults, h.children, h.infants, h.newborn_week, h.wheelchair, h.pets, h.unsheltered, h.confidential,
-    h.area, h.revision, h.arrival_code
+    h.area, h.revision, h.arrival_code, h.avoid
 """
 # The columns that `offer` reads, of `offer AS o`.
 OFFER_COLUMNS = """
@@ -57,6 +57,7 @@ def facts(row: Record) -> Facts:
         confidential=row["confidential"],
         area=row["area"],
         revision=row["revision"],
+        avoid=frozenset(row["avoid"]),
     )
 
 

@@ -29,6 +29,8 @@ class Agenda:
     needs: set[NeedId] = field(default_factory=set)
     cases: set[CaseId] = field(default_factory=set)
     closed: set[CaseId] = field(default_factory=set)
+    # Of those, cases of which nothing may be known any more.
+    erased: set[CaseId] = field(default_factory=set)
     # Needs that wait again, locked already.
     seeking: set[NeedId] = field(default_factory=set)
     # Offers of which something became free.
@@ -38,12 +40,23 @@ class Agenda:
     ending: set[OccupancyId] = field(default_factory=set)
     # Stays of which intake says that they are over.
     left: set[Left] = field(default_factory=set)
+    # Referrals that their household allows no more.
+    closing: set[ReferralId] = field(default_factory=set)
     # Whether everything that waits is to be looked at: for places, for goods.
     places_round: bool = False
     goods_round: bool = False
 
     def __bool__(self) -> bool:
-        noted = (self.needs, self.cases, self.seeking, self.freed, self.expiring, self.ending, self.left)
+        noted = (
+            self.needs,
+            self.cases,
+            self.seeking,
+            self.freed,
+            self.expiring,
+            self.ending,
+            self.left,
+            self.closing,
+        )
         return any(noted) or self.places_round or self.goods_round
 
     def close(self, case_id: CaseId) -> None:
@@ -58,11 +71,13 @@ class Agenda:
             self.needs,
             self.cases,
             self.closed,
+            self.erased,
             self.seeking,
             self.freed,
             self.expiring,
             self.ending,
             self.left,
+            self.closing,
         ):
             noted.clear()
         self.places_round = self.goods_round = False

@@ -68,6 +68,12 @@ def case_closed(work: MatchingWork, case_id: CaseId) -> None:
     work.agenda.close(case_id)
 
 
+def case_erased(work: MatchingWork, case_id: CaseId) -> None:
+    """Closed, and nothing stays known of it but that it is."""
+    case_closed(work, case_id)
+    work.agenda.erased.add(case_id)
+
+
 def case_seen(
     work: MatchingWork,
     case_id: CaseId,

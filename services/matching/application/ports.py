@@ -49,6 +49,9 @@ class Households(Protocol):
     def forget(self, case_id: CaseId) -> None:
         """The case is closed: keep only that it is."""
 
+    def erase(self, case_id: CaseId) -> None:
+        """The household is nobody any more: its needs go, and the code by which it was known to the hub."""
+
     def reopen(self, case_id: CaseId) -> None:
         """It is open again, if it was closed, and whatever facts come next are the newest."""
 
@@ -112,6 +115,9 @@ class Needs(Protocol):
 
 class Offers(Protocol):
     async def get(self, offer_id: OfferId) -> Offer | None: ...
+
+    async def named(self, part: str, area: str) -> Sequence[Offer]:
+        """Places whose name has that part, never a confidential one; by name, and not very many."""
 
     def put(self, offer: Offer, now: datetime) -> None: ...
 

@@ -58,7 +58,7 @@ async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -
 
 def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer, today: date) -> bool:
     """Whether facts or need changed so that the place would not be proposed today, or is too small. An accepted
-    place is kept, except by a household that now hides: too many know of it.
+    place is kept, except by a household that now hides (too many know of it) or that must not go there.
     """
     need = each.need
     constraints = hard_constraints(need.constraints)
@@ -67,7 +67,8 @@ def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer, today:
     too_small = request.units_of(offer.unit) > referral.units
     open_still = referral.state is ReferralState.PROPOSED
     other_nights = referral.nights != need.nights or not _in_window(need, referral.from_date, today)
-    return "hiding" in failed or (open_still and (bool(failed) or too_small or other_nights))
+    unsafe = "hiding" in failed or "not-avoided" in failed
+    return unsafe or (open_still and (bool(failed) or too_small or other_nights))
 
 
 def _in_window(need: Need, first_night: date, today: date) -> bool:
@@ -84,3 +85,5 @@ async def close_cases(work: MatchingWork, closed: Collection[CaseId]) -> None:
             leave(work, occupancy, occupancy.end(None, work.today))
         work.goods.forget(case_id)
         work.households.forget(case_id)
+        if case_id in work.agenda.erased:
+            work.households.erase(case_id)

@@ -11,7 +11,8 @@ class Facts:
     """A household as intake last described it. A higher revision replaces a lower one, never the reverse.
 
     `newborn_week` is the ISO week ("2026-W48") from which space for a newborn is needed; empty if none.
-    `area` is where the household can live; empty: anywhere in the region.
+    `area` is where the household can live; empty: anywhere in the region. `avoid` are ids of offers, or of the
+    agencies that offer them, to which it must never be sent.
     """
 
     adults: int
@@ -24,6 +25,7 @@ class Facts:
     confidential: bool = False
     area: str = ""
     revision: int = 1
+    avoid: frozenset[str] = frozenset()
 
     def that_rules_see(self) -> Facts:
         """Without what no rule of a place looks at, so that households who ask the same are seen to."""

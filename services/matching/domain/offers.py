@@ -163,6 +163,11 @@ def _constraints(offer: Offer, request: Request) -> bool:
     return all(CONSTRAINT_RULES[word](offer) for word in request.constraints)
 
 
+def _not_avoided(offer: Offer, request: Request) -> bool:
+    """No place, and no provider, of which the household said that it must not go there."""
+    return request.facts.avoid.isdisjoint((str(offer.offer_id), offer.agency))
+
+
 # Every hard rule by its name. They are ANDed: one that fails is a no.
 HARD_RULES: Mapping[str, Rule] = {
     "kind": _kind,
@@ -174,6 +179,7 @@ HARD_RULES: Mapping[str, Rule] = {
     "wheelchair": _wheelchair,
     "pets": _pets,
     "constraints": _constraints,
+    "not-avoided": _not_avoided,
 }
 
 

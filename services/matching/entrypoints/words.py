@@ -68,6 +68,7 @@ def facts(message: common.Facts) -> Facts:
         confidential=message.confidential,
         area=message.area,
         revision=message.revision,
+        avoid=frozenset(str(uuid(each, "avoid")) for each in message.avoid),
     )
 
 

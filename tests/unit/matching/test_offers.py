@@ -47,6 +47,8 @@ def test_a_household_that_satisfies_every_rule_is_taken() -> None:
         (asked(wheelchair=True), OFFER, "wheelchair"),
         (asked(pets=True), OFFER, "pets"),
         (replace(asked(), constraints=frozenset({"private-room"})), OFFER, "constraints"),
+        (asked(avoid=frozenset({str(OFFER.offer_id)})), OFFER, "not-avoided"),
+        (asked(avoid=frozenset({"elsewhere", OFFER.agency})), OFFER, "not-avoided"),
     ],
 )
 def test_one_rule_that_fails_is_a_no_and_is_named(request_: Request, offer: Offer, rule: str) -> None:
@@ -57,6 +59,7 @@ def test_one_rule_that_fails_is_a_no_and_is_named(request_: Request, offer: Offe
 def test_every_rule_is_tested_here() -> None:
     assert set(HARD_RULES) == {
         "kind", "hiding", "area", "max-nights", "max-persons", "children", "wheelchair", "pets", "constraints",
+        "not-avoided",
     }  # fmt: skip
 
 
