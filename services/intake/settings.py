@@ -20,9 +20,11 @@ class HubSettings(BaseModel):
 class IntakeSettings(ChassisSettings):
     """`watch_look_again_s` is how long a change made by another process may take to be seen by a watcher;
     `time_zone` is where the region's days begin; `areas` are the words for where a household can live, none
-    that holds a single shelter (JSON list; empty: any word)."""
+    that holds a single shelter (JSON list; empty: any word); `break_glass_minutes` is how long an emergency
+    opens a confidential case."""
 
     hub: HubSettings = Field(default_factory=HubSettings)
     watch_look_again_s: float = 1.0
     time_zone: str = "UTC"
     areas: frozenset[str] = frozenset()
+    break_glass_minutes: int = Field(default=60, ge=1)

@@ -35,7 +35,12 @@ INSERT INTO keystore.agency_key (agency_id, wrapped, created_at) VALUES ($1, $2,
 _KEY = "SELECT wrapped FROM keystore.agency_key WHERE agency_id = $1"
 _REGISTER_WORKER = """
 INSERT INTO worker (subject, agency_id, registered_at) VALUES ($1, $2, $3)
-ON CONFLICT (subject) DO UPDATE SET agency_id = EXCLUDED.agency_id
+ON CONFLICT (subject) DO UPDATE SET agency_id = EXCLUDED.agency_id, registered_at = EXCLUDED.registered_at
+"""
+# Told again with the same agency, nothing changes.
+_LEAVE = """
+DELETE FROM assignment
+WHERE subject = $1 AND agency_id <> $2 AND agency_id = (SELECT agency_id FROM worker WHERE subject = $1)
 """
 _IMPORTED = "SELECT agency_id FROM agency WHERE source_id = $1 AND source_key = $2"
 _LOCK_IMPORTED = "SELECT pg_advisory_xact_lock(hashtextextended('agency ' || $1 || chr(31) || $2, 0))"
@@ -69,6 +74,8 @@ class PostgresAgencies:
         await self._register(agency, None, None)
 
     def register_worker(self, worker: WorkerName, agency_id: AgencyId) -> None:
+        """Whoever comes from another agency is assigned to none of its cases any more."""
+        self._work.write(_LEAVE, worker, agency_id)
         self._work.write(_REGISTER_WORKER, worker, agency_id, self._work.now)
 
     async def imported(self, source_id: str, source_key: str, name: str) -> AgencyId:

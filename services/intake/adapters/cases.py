@@ -15,17 +15,26 @@ from services.intake.domain.cases import Case
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, NeedId, WorkerName
 
-_COLUMNS = """
+_FACTS = """
 case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, recorded_at, closed_at,
 arrival_code, version, adults, children, infants, newborn_space_from_week, wheelchair, pets, unsheltered, confidential, area,
 revision, avoid,
 EXISTS (SELECT FROM assignment
-        WHERE assignment.case_id = case_file.case_id AND assignment.subject = $2) AS assigned
+        WHERE assignment.case_id = case_file.case_id AND assignment.subject = $2) AS assigned,
+EXISTS (SELECT FROM break_glass
+        WHERE break_glass.case_id = case_file.case_id AND break_glass.subject = $2 AND ended_at IS NULL
 """
-_CASE = f"SELECT {_COLUMNS} FROM case_file JOIN household USING (household_id) "
+
+
+def case_columns(now: str) -> str:
+    """All of a case as the worker $2 finds it; `now`: the placeholder of this moment."""
+    return f"{_FACTS} AND until > {now}) AS glass_broken"
+
+
+_CASE = f"SELECT {case_columns('$3')} FROM case_file JOIN household USING (household_id) "
 # Who asks and what they ask for, in one look: it takes as long for a case that is not there.
 _APPROACH = f"""
-SELECT {WHO}, {_COLUMNS}, coalesce(need_id_taken($4), false) AS taken {WHO_ASKS}
+SELECT {WHO}, {case_columns('$5')}, coalesce(need_id_taken($4), false) AS taken {WHO_ASKS}
 LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = $3
 """
 _FIND = _CASE + "WHERE case_file.case_id = $1"
@@ -92,8 +101,8 @@ class PostgresCases:
         """
         await self._work.speak_for(scope_of(asker))
         agency = uuid_or_none(asker.agency)
-        [row] = await self._work.peek(_APPROACH, agency, asker.worker, case_id, new_need)
-        case = None if row["case_id"] is None else _case(row)
+        [row] = await self._work.peek(_APPROACH, agency, asker.worker, case_id, new_need, self._work.now)
+        case = None if row["case_id"] is None else case_in(row)
         viewer = viewer_in(row, asker)
         if case is None or sight(case, viewer) is Sight.ABSENT:
             case = await self._assigned_elsewhere(case_id, asker.worker) or case
@@ -108,16 +117,16 @@ class PostgresCases:
         return await self.find(case_id, worker)
 
     async def find(self, case_id: CaseId, worker: WorkerName) -> Case | None:
-        rows = await self._work.peek(_FIND, case_id, worker)
-        return _case(rows[0]) if rows else None
+        rows = await self._work.peek(_FIND, case_id, worker, self._work.now)
+        return case_in(rows[0]) if rows else None
 
     async def find_by_code(self, code: ArrivalCode, worker: WorkerName) -> Case | None:
-        rows = await self._work.peek(_FIND_BY_CODE, code, worker)
-        return _case(rows[0]) if rows else None
+        rows = await self._work.peek(_FIND_BY_CODE, code, worker, self._work.now)
+        return case_in(rows[0]) if rows else None
 
     async def lock(self, case_id: CaseId, worker: WorkerName) -> Case | None:
-        row = await self._work.connection.fetchrow(_LOCK, case_id, worker)
-        return None if row is None else _case(row)
+        row = await self._work.connection.fetchrow(_LOCK, case_id, worker, self._work.now)
+        return None if row is None else case_in(row)
 
     async def revision(self, case_id: CaseId) -> int | None:
         rows = await self._work.peek(_REVISION, case_id)
@@ -151,7 +160,8 @@ class PostgresCases:
         self._work.write(_SET_CODE, case_id, code)
 
 
-def _case(row: asyncpg.Record) -> Case:
+def case_in(row: asyncpg.Record) -> Case:
+    """The case that a row of `case_columns` holds."""
     return Case(
         case_id=CaseId(row["case_id"]),
         household_id=HouseholdId(row["household_id"]),
@@ -164,6 +174,7 @@ def _case(row: asyncpg.Record) -> Case:
         arrival_code=None if row["arrival_code"] is None else ArrivalCode(row["arrival_code"]),
         version=row["version"],
         assigned=row["assigned"],
+        glass_broken=row["glass_broken"],
     )
 
 

@@ -11,10 +11,12 @@ from services.chassis.work import Connection
 from services.intake.adapters.access_log import PostgresAccessLog
 from services.intake.adapters.agencies import PostgresAgencies
 from services.intake.adapters.allocations import PostgresAllocations
+from services.intake.adapters.break_glass import PostgresGlass
 from services.intake.adapters.case_notes import CaseNotes
 from services.intake.adapters.cases import PostgresCases
 from services.intake.adapters.clocks import PostgresClocks
 from services.intake.adapters.consents import PostgresConsents
+from services.intake.adapters.desk import PostgresDesk
 from services.intake.adapters.forgetting import PostgresForgetting
 from services.intake.adapters.household_changes import PostgresHouseholdChanges
 from services.intake.adapters.imports import PostgresImports
@@ -65,6 +67,7 @@ class PostgresWork(IntakeWork):
         self.cases = PostgresCases(self, vault, needs, outfit.secrets)
         self.referrals = PostgresReferrals(self)
         self.allocations = PostgresAllocations(self)
+        self.desk = PostgresDesk(self)
         self.access_log = PostgresAccessLog(self)
         self.imports = PostgresImports(self, outfit.secrets)
         self.changes = PostgresHouseholdChanges(self)
@@ -72,6 +75,7 @@ class PostgresWork(IntakeWork):
         self.clocks = PostgresClocks(self)
         self.consents = PostgresConsents(self, outfit.keyring, agencies, outfit.secrets)
         notes = CaseNotes(self, outfit.keyring, agencies)
+        self.glass = PostgresGlass(self, notes)
         self.stays = PostgresStays(self)
         self.alarms = PostgresAlarms(self, notes, outfit.metrics)
         self.tasks = PostgresTasks(self, notes)

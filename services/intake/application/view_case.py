@@ -65,6 +65,8 @@ async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -
     known = await work.vault.persons(case)
     needs = await work.needs.outcomes(case_id)
     agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
+    if case.glass_broken and not case.assigned:
+        why = f"{why} after BreakGlass"
     work.access_log.read(viewer.worker, agency, case_id, [each.person_id for each in known], why)
     return CaseView(
         case.case_id,

@@ -42,20 +42,25 @@ class Sight(Enum):
     """Persons, needs and what became of them."""
 
 
+def of_its_agency(case: Case, viewer: Viewer) -> bool:
+    return viewer.agency is not None and viewer.agency.agency_id == case.agency_id
+
+
 def sight(case: Case, viewer: Viewer) -> Sight:
     """What this caller may see.
 
-    A confidential case is seen by the workers assigned to it. Its opener, if not assigned, keeps seeing the
+    A confidential case is seen by the workers assigned to it, and for a limited time by one of its agency who
+    broke the glass. Its opener, if not assigned, keeps seeing the
     same few bytes whatever happens, so that from the opener's screen nothing can be learnt. Police see status
     words of the cases they opened themselves, also when the case is not confidential, and never more. Whoever
     has left the agency has left its cases, those they opened included.
     """
-    of_the_agency = viewer.agency is not None and viewer.agency.agency_id == case.agency_id
+    of_the_agency = of_its_agency(case, viewer)
     opener = of_the_agency and viewer.worker == case.opened_by
     if viewer.police:
         return Sight.STATUS if opener else Sight.ABSENT
     if case.confidential:
-        if case.assigned:
+        if case.assigned or (case.glass_broken and of_the_agency and viewer.is_one_of(*CASEWORK)):
             return Sight.FULL
         return Sight.STATUS if opener else Sight.ABSENT
     return Sight.FULL if of_the_agency and viewer.is_one_of(*CASEWORK) else Sight.ABSENT

@@ -10,7 +10,8 @@ from services.intake.domain.refusal import refused
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`assigned` tells of the one who asks: whether this worker was assigned to the case."""
+    """`assigned` and `glass_broken` tell of the one who asks: whether this worker was assigned to the case, or
+    has it open in an emergency."""
 
     case_id: CaseId
     household_id: HouseholdId
@@ -23,6 +24,7 @@ class Case:
     arrival_code: ArrivalCode | None
     version: int
     assigned: bool
+    glass_broken: bool = False
 
     @property
     def confidential(self) -> bool:

@@ -10,6 +10,9 @@ CaseId = NewType("CaseId", UUID)
 NeedId = NewType("NeedId", UUID)
 ReferralId = NewType("ReferralId", UUID)
 AllocationId = NewType("AllocationId", UUID)
+GlassId = NewType("GlassId", UUID)
+MergeId = NewType("MergeId", UUID)
+ConsentId = NewType("ConsentId", UUID)
 
 Scope = NewType("Scope", str)
 """Whose rows a unit of work sees and writes: an agency's, all of the region, or nobody's."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from services.chassis.timers import Deadline, Due
+from services.intake.application.break_glass import GLASS_CLOSES, glass_closes
 from services.intake.application.clocks_ports import Ring
 from services.intake.application.end_consent import CONSENT_ENDS, consent_ends
 from services.intake.application.follow_up import follow_up_rings
@@ -34,6 +35,7 @@ def rings() -> Mapping[str, Ring]:
         ASK_AGAIN: ask_again_rings,
         FOLLOW_UP: follow_up_rings,
         CONSENT_ENDS: consent_ends,
+        GLASS_CLOSES: glass_closes,
     }
 
 

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from services.intake.domain.access import (
     status_word,
 )
 from services.intake.domain.agencies import Agency, AgencyType, Viewer
+from services.intake.domain.break_glass import checked_reason, may_break
 from services.intake.domain.cases import Case
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, WorkerName
@@ -31,7 +33,13 @@ def viewer(name: str, agency: AgencyType | None, *roles: str) -> Viewer:
     return Viewer(WorkerName(name), found, frozenset(roles))
 
 
-def case(*, confidential: bool, agency: AgencyType = AgencyType.OUTREACH, assigned: bool = False) -> Case:
+def case(
+    *,
+    confidential: bool,
+    agency: AgencyType = AgencyType.OUTREACH,
+    assigned: bool = False,
+    glass_broken: bool = False,
+) -> Case:
     return Case(
         case_id=CaseId(uuid4()),
         household_id=HouseholdId(uuid4()),
@@ -44,6 +52,7 @@ def case(*, confidential: bool, agency: AgencyType = AgencyType.OUTREACH, assign
         arrival_code=ArrivalCode("CODE") if confidential else None,
         version=1,
         assigned=assigned,
+        glass_broken=glass_broken,
     )
 
 
@@ -66,6 +75,70 @@ def test_sight(
     assert sight(case(confidential=False), who) is open_case
     assert sight(case(confidential=True), who) is hidden
     assert sight(case(confidential=True, assigned=True), who) is hidden_assigned
+
+
+def test_whoever_left_the_agency_left_the_cases_they_opened() -> None:
+    moved = viewer("opener", AgencyType.SHELTER, "outreach")
+    assert sight(case(confidential=True), moved) is sight(case(confidential=False), moved) is Sight.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("agency", "role", "seen"),
+    [
+        (AgencyType.OUTREACH, "case_manager", Sight.FULL),
+        (AgencyType.OUTREACH, "provider", Sight.ABSENT),
+        (AgencyType.SHELTER, "case_manager", Sight.ABSENT),
+        (AgencyType.POLICE, "outreach", Sight.ABSENT),
+        (None, "advocate", Sight.ABSENT),
+    ],
+)
+def test_broken_glass_opens_a_case_to_its_own_agency_s_caseworkers_only(
+    agency: AgencyType | None, role: str, seen: Sight
+) -> None:
+    broken = case(confidential=True, glass_broken=True)
+    assert sight(broken, viewer("colleague", agency, role)) is seen
+    of_the_police = case(confidential=True, glass_broken=True, agency=AgencyType.POLICE)
+    assert sight(of_the_police, viewer("colleague", AgencyType.POLICE, role)) is Sight.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("about", "who", "reason"),
+    [
+        ({"confidential": True}, ("colleague", AgencyType.OUTREACH, "outreach"), None),
+        ({"confidential": True}, ("opener", AgencyType.OUTREACH, "outreach"), None),
+        ({"confidential": True}, ("colleague", AgencyType.OUTREACH, "provider"), "not-found"),
+        ({"confidential": True}, ("colleague", AgencyType.SHELTER, "advocate"), "not-found"),
+        (
+            {"confidential": True, "agency": AgencyType.POLICE},
+            ("opener", AgencyType.POLICE, "outreach"),
+            "not-found",
+        ),
+        ({"confidential": False}, ("colleague", AgencyType.OUTREACH, "outreach"), "not-confidential"),
+        (
+            {"confidential": True, "assigned": True},
+            ("colleague", AgencyType.OUTREACH, "outreach"),
+            "assigned-already",
+        ),
+    ],
+)
+def test_who_may_break_the_glass(
+    about: dict[str, Any], who: tuple[str, AgencyType, str], reason: str | None
+) -> None:
+    found = case(**about)
+    if reason is None:
+        assert may_break(found, viewer(*who)) is found
+        return
+    with pytest.raises(Refusal) as refused:
+        may_break(found, viewer(*who))
+    assert refused.value.reason == reason
+
+
+def test_a_breaking_of_the_glass_says_why() -> None:
+    assert checked_reason("  She called and is in danger.  ") == "She called and is in danger."
+    for said in ("", "x" * 9, " " * 30, "x" * 1_001, "a bell \x07 rings here"):
+        with pytest.raises(Refusal) as refused:
+            checked_reason(said)
+        assert refused.value.reason == "reason-missing"
 
 
 def test_police_never_see_more_than_the_status_of_their_own_cases() -> None:

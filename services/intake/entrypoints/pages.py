@@ -1,0 +1,74 @@
+"""Lists a page at a time: where the next one begins travels as a token that means nothing to its bearer."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from services.intake.application.agencies_ports import Mark
+from services.intake.domain.refusal import invalid
+
+USUAL = 50
+MOST = 200
+
+T = TypeVar("T")
+
+
+def page_size(asked: int) -> int:
+    if not 0 <= asked <= MOST:
+        raise invalid("page-size-out-of-range", f"A page has at most {MOST} lines.", field="page_size")
+    return asked or USUAL
+
+
+def cut(found: Sequence[T], size: int) -> tuple[Sequence[T], T | None]:
+    """The page, and its last line if more follow: one more than fits was looked for."""
+    page = found[:size]
+    return page, page[-1] if len(found) > size else None
+
+
+def token(*parts: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+
+
+def mark_token(at: datetime, which: UUID) -> str:
+    return token(at.isoformat(), str(which))
+
+
+def parts_in(text: str, how_many: int) -> list[str]:
+    """What a token of ours holds; anything else is refused."""
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(text.encode()))
+    except (binascii.Error, ValueError):
+        raise _malformed() from None
+    if (
+        not isinstance(parts, list)
+        or len(parts) != how_many
+        or not all(isinstance(part, str) for part in parts)
+    ):
+        raise _malformed()
+    return parts
+
+
+def mark_in(text: str) -> Mark | None:
+    if not text:
+        return None
+    at, which = parts_in(text, 2)
+    try:
+        mark = Mark(datetime.fromisoformat(at), UUID(which))
+    except ValueError:
+        raise _malformed() from None
+    if mark.at.tzinfo is None:
+        raise _malformed()
+    return mark
+
+
+def name_in(text: str) -> str:
+    """The name behind which the page begins; empty: at the first."""
+    return parts_in(text, 1)[0] if text else ""
+
+
+def _malformed() -> Exception:
+    return invalid("page-token-malformed", "A page token comes from the page before.", field="page_token")
