@@ -14,20 +14,24 @@ from services.chassis.consumer import Consumer
 from services.chassis.database import Database
 from services.chassis.health import Liveness, Readiness
 from services.chassis.http import HttpServer
-from services.chassis.identity import Identity
+from services.chassis.identity import Identity, ServiceToken
 from services.chassis.lifecycle import run
 from services.chassis.metrics import Metrics
 from services.chassis.migrate import migrate
 from services.chassis.operate import operate
 from services.chassis.relay import Relay
+from services.chassis.rpc_client import RpcClient
 from services.chassis.rpc_server import RpcServer
 from services.chassis.timers import Deadline, Timers
 from services.chassis.topics import Topics
 from services.chassis.work import WorkFactory
 from services.matching.adapters.gauges import Gauges
+from services.matching.adapters.intake_client import SERVICE as INTAKE
+from services.matching.adapters.intake_client import IntakeDisclosures
 from services.matching.adapters.snapshots import Snapshots, snapshots
 from services.matching.adapters.wire import Wire
 from services.matching.adapters.work import PostgresWork
+from services.matching.application.describe_arrival import Disclosures
 from services.matching.application.ports import MatchingWork
 from services.matching.application.terms import Terms
 from services.matching.entrypoints.deadlines import begin_rounds, deadlines
@@ -50,15 +54,22 @@ class Application:
     snapshots: Mapping[str, Snapshots]
 
 
-def assemble(database: Database, clock: Clock, topics: Topics, metrics: Metrics, terms: Terms) -> Application:
-    """What main runs and tests call."""
+def assemble(
+    database: Database,
+    clock: Clock,
+    topics: Topics,
+    metrics: Metrics,
+    terms: Terms,
+    disclosures: Disclosures | None = None,
+) -> Application:
+    """What main runs and tests call. Without `disclosures` providers are told nothing of whom to expect."""
     wire = Wire(topics)
     works: WorkFactory[MatchingWork] = WorkFactory(
         database, clock, lambda connection, now: PostgresWork(connection, now, wire, terms, metrics), metrics
     )
     return Application(
         works=works,
-        service=Service(NAME, MatchingRpc(works, metrics), RULES, ROUTES),
+        service=Service(NAME, MatchingRpc(works, metrics, disclosures or IntakeDisclosures(None)), RULES, ROUTES),
         handlers=handlers(),
         deadlines=deadlines(),
         snapshots=snapshots(wire, clock, terms),
@@ -75,7 +86,8 @@ async def serve(settings: MatchingSettings) -> None:
         database = await resources.enter_async_context(Database.connect(settings.database))
         clock, topics = settings.clock_source(), Topics.load(settings.topics.file)
         terms = settings.chosen()
-        app = assemble(database, clock, topics, metrics, terms)
+        disclosures = IntakeDisclosures(await _intake(settings, resources, metrics))
+        app = assemble(database, clock, topics, metrics, terms, disclosures)
         await app.works.run(begin_rounds)
 
         identity = Identity(settings.identity)
@@ -98,6 +110,16 @@ async def serve(settings: MatchingSettings) -> None:
             RpcServer(settings.rpc, [app.service], identity, metrics),
             grace=settings.grace,
         )  # fmt: skip
+
+
+async def _intake(
+    settings: MatchingSettings, resources: AsyncExitStack, metrics: Metrics
+) -> RpcClient | None:
+    """The neighbour, connected to when first asked; None where nobody said where it is."""
+    if settings.intake is None or settings.identity.token_file is None:
+        return None
+    token = ServiceToken(settings.identity.token_file)
+    return await resources.enter_async_context(RpcClient(settings.intake.target, INTAKE, token, metrics))
 
 
 async def operated(settings: MatchingSettings, argv: Sequence[str]) -> int:

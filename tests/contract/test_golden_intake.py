@@ -12,6 +12,7 @@ import pytest
 from services.chassis.topics import Topics
 from services.intake.adapters.wire import CASES, announcement, message_of
 from services.intake.domain import events
+from services.intake.domain.consents import Purpose
 from services.intake.domain.events import CaseEvent
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import ArrivalCode, CaseId, NeedId, ReferralId
@@ -68,6 +69,8 @@ EVENTS: list[CaseEvent] = [
     events.StayEnding(CASE, REFERRAL, date(2026, 11, 26), 1, LODGING.need_id),
     events.StayEnded(CASE, REFERRAL, date(2026, 11, 24), date(2026, 11, 27)),
     events.FollowUpDue(CASE, 30),
+    events.ConsentChanged(CASE, (Purpose.FOLLOW_UP, Purpose.SEARCH), (REFERRAL,)),
+    events.CaseErased(CASE),
     events.CaseSnapshot(CASE, FACTS, (LODGING, GOODS), CODE, closed=True),
 ]
 

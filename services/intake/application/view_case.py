@@ -8,9 +8,10 @@ from services.chassis.call import Call
 from services.intake.application.ports import Hub, IntakeWork, Matching, Place, Works
 from services.intake.domain.access import Sight, must_see, status_word
 from services.intake.domain.agencies import Asker
+from services.intake.domain.cases import Case
 from services.intake.domain.household import Person
 from services.intake.domain.ids import CaseId, ReferralId
-from services.intake.domain.outcomes import NeedOutcome
+from services.intake.domain.outcomes import NeedOutcome, ReferralState
 
 MOST_PLACES = 100
 
@@ -54,6 +55,17 @@ def _with_places(need: NeedOutcome, places: Mapping[ReferralId, Place], unknown:
     return replace(need, referrals=tuple(shown))
 
 
+def _with_codes(work: IntakeWork, case: Case, need: NeedOutcome) -> NeedOutcome:
+    """A household says a code where it arrives; it gets it when both sides have said yes."""
+    shown = (
+        replace(each, arrival_code=case.arrival_code or work.consents.referral_code(each.referral_id))
+        if each.state is ReferralState.ACCEPTED
+        else each
+        for each in need.referrals
+    )
+    return replace(need, referrals=tuple(shown))
+
+
 async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -> CaseView:
     """The view. Each person that is shown is logged, in the transaction that read it, with who and why."""
     found = await work.cases.approach(case_id, asker)
@@ -63,7 +75,7 @@ async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -
     if seen is Sight.STATUS:
         return CaseView(case.case_id, status, case.opened_at, case.confidential)
     known = await work.vault.persons(case)
-    needs = await work.needs.outcomes(case_id)
+    needs = [_with_codes(work, case, each) for each in await work.needs.outcomes(case_id)]
     agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
     if case.glass_broken and not case.assigned:
         why = f"{why} after BreakGlass"

@@ -54,7 +54,8 @@ class Referral:
     """A place proposed for a need. Dates are unknown until the proposal itself has arrived.
 
     `place` and `contact` are kept nowhere here: matching is asked for them when the case is shown. For a
-    confidential place they are empty and the hub's.
+    confidential place they are empty and the hub's. `arrival_code`: what the household says there, once both
+    sides said yes.
     """
 
     referral_id: ReferralId
@@ -65,6 +66,7 @@ class Referral:
     expires_at: datetime | None
     place: str = ""
     contact: str = ""
+    arrival_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.matching.application.check_out import end_left, end_stays
+from services.matching.application.close_referrals import close_referrals
 from services.matching.application.expire_hold import expire_holds
 from services.matching.application.give import give, seeks
 from services.matching.application.goods_round import goods_round
@@ -24,7 +25,7 @@ async def settle(work: MatchingWork) -> None:
     agenda = work.agenda
     if not agenda:
         return
-    await work.needs.lock(agenda.expiring)
+    await work.needs.lock(agenda.expiring | agenda.closing)
     touched = await work.needs.touched(agenda.needs, agenda.cases)
     await withdraw_goods(work, touched)
     tell_unserved(work, touched)
@@ -34,6 +35,7 @@ async def settle(work: MatchingWork) -> None:
         await work.places.lock()
         seeking += await withdraw_places(work, places)
         await expire_holds(work, agenda.expiring)
+        await close_referrals(work, agenda.closing)
         await end_stays(work, agenda.ending)
         await end_left(work, agenda.left)
     await close_cases(work, agenda.closed)
@@ -50,7 +52,7 @@ async def settle(work: MatchingWork) -> None:
 def _concerns_places(work: MatchingWork, touched: list[StandingNeed]) -> bool:
     """Whether any place may change hands; if not, nobody has to wait for this work."""
     agenda = work.agenda
-    ending = agenda.expiring or agenda.ending or agenda.left
+    ending = agenda.expiring or agenda.ending or agenda.left or agenda.closing
     due = agenda.freed or agenda.seeking or ending or agenda.places_round
     holding = (NeedState.REFERRED, NeedState.CLOSED)
     return bool(due) or any(each.state in holding or seeks(each, work.now) for each in touched)

@@ -9,7 +9,7 @@ from aid.logistics.v1 import events_pb2 as logistics
 
 from services.chassis.apply import Handler
 from services.chassis.envelope import Received
-from services.matching.application import follow_case, follow_goods, follow_stays
+from services.matching.application import close_referrals, follow_case, follow_goods, follow_stays
 from services.matching.application.agenda import Left
 from services.matching.application.ports import MatchingWork
 from services.matching.domain.goods import Shelf
@@ -34,6 +34,8 @@ def handlers() -> Mapping[str, Handler[Work]]:
         "aid.intake.v1.StayEnding": stay_ending,
         "aid.intake.v1.StayEnded": stay_ended,
         "aid.intake.v1.FollowUpDue": nothing_follows,
+        "aid.intake.v1.ConsentChanged": consent_changed,
+        "aid.intake.v1.CaseErased": case_erased,
         "aid.intake.v1.CaseSnapshot": case_snapshot,
         "aid.logistics.v1.AllocationReserved": allocation_reserved,
         "aid.logistics.v1.AllocationRefused": allocation_refused,
@@ -134,6 +136,19 @@ async def stay_ended(event: Received, work: Work) -> None:
         words.day(told.until_date, "until-date"),
     )
     follow_stays.stay_ended(work, left)
+
+
+async def consent_changed(event: Received, work: Work) -> None:
+    told = intake.ConsentChanged.FromString(event.payload)
+    work.cause = event
+    closed = [ReferralId(words.uuid(each, "referral-id")) for each in told.closed_referral_ids]
+    close_referrals.consent_changed(work, _case(told.case_id), closed)
+
+
+async def case_erased(event: Received, work: Work) -> None:
+    told = intake.CaseErased.FromString(event.payload)
+    work.cause = event
+    follow_case.case_erased(work, _case(told.case_id))
 
 
 async def case_snapshot(event: Received, work: Work) -> None:

@@ -9,6 +9,7 @@ from aid.common.v1 import common_pb2 as common
 from aid.matching.v1 import matching_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.matching.application.describe_arrival import Guest
 from services.matching.application.import_capacity import Outcome, TakenPlace
 from services.matching.application.terms import Shown
 from services.matching.application.views import DeskEntry, Listed
@@ -119,6 +120,18 @@ def referral_message(shown: Shown) -> pb.ReferralView:
         head_count=referral.head_count,
         arrival_code=referral.arrival_code,
         units=referral.units,
+    )
+
+
+def named_place(place: Offer) -> pb.NamedPlace:
+    return pb.NamedPlace(
+        offer_id=str(place.offer_id), provider_id=place.agency, name=place.name, area=place.area
+    )
+
+
+def guest(expected: Guest) -> pb.Guest:
+    return pb.Guest(
+        given_name=expected.given_name, family_name=expected.family_name, age_band=expected.age_band
     )
 
 

@@ -1,0 +1,35 @@
+"""Say that a member of the household signs for nobody else."""
+
+from dataclasses import dataclass
+
+from services.intake.application.end_consent import end_signatures
+from services.intake.application.ports import IntakeWork
+from services.intake.domain.access import must_act
+from services.intake.domain.agencies import Asker
+from services.intake.domain.ids import CaseId, PersonId
+from services.intake.domain.refusal import denied, not_found
+
+
+@dataclass(frozen=True, slots=True)
+class BarSigner:
+    asker: Asker
+    case_id: CaseId
+    person_id: PersonId
+    barred: bool
+
+
+async def bar_signer(work: IntakeWork, command: BarSigner) -> None:
+    """Any worker of the case may bar somebody, and what they signed for others ends; an advocate alone lifts it."""
+    found = await work.cases.approach(command.case_id, command.asker)
+    case = must_act(found.case, found.viewer)
+    known = await work.vault.persons(case)
+    if all(each.person_id != command.person_id for each in known):
+        raise not_found()
+    work.cases.advance(case)
+    if command.barred:
+        work.consents.bar(case, command.person_id, found.viewer.worker)
+        await end_signatures(work, case, [command.person_id], present=True)
+    elif found.viewer.is_one_of("advocate"):
+        work.consents.unbar(command.person_id)
+    else:
+        raise denied("advocate-needed", "Only an advocate lifts this.")

@@ -1,0 +1,75 @@
+"""Tell a provider whom to expect: names only under a consent for this referral, else a code. Heads matching knows."""
+
+from dataclasses import dataclass, field
+
+from services.intake.application.ports import IntakeWork
+from services.intake.domain.consents import Purpose
+from services.intake.domain.household import AgeBand, age_band
+from services.intake.domain.ids import ArrivalCode, CaseId, PersonId, ReferralId, WorkerName
+from services.intake.domain.outcomes import ReferralState
+from services.intake.domain.refusal import not_found, refused
+
+
+@dataclass(frozen=True, slots=True)
+class Disclose:
+    """`reader` of `reader_agency` asks, as matching says, which has checked that the place is theirs."""
+
+    case_id: CaseId
+    referral_id: ReferralId
+    reader: WorkerName
+    reader_agency: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosedPerson:
+    given_name: str = field(repr=False)
+    family_name: str = field(repr=False)
+    age_band: AgeBand
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    arrival_code: ArrivalCode
+    persons: tuple[DisclosedPerson, ...]
+
+
+async def disclose(work: IntakeWork, command: Disclose) -> Expected:
+    """The fields of the purpose and no other, of those who are covered today; each reading is logged."""
+    case = await work.cases.find(command.case_id, command.reader)
+    if case is None or case.closed_at is not None:
+        raise not_found()
+    await _must_be_accepted(work, command)
+    known = await work.vault.persons(case)
+    covered: dict[PersonId, str] = {}
+    for consent in await work.consents.of_case(case):
+        of_this = (
+            consent.purpose is Purpose.SHARE_WITH_PROVIDER and consent.referral_id == command.referral_id
+        )
+        if of_this and consent.valid_on(work.today):
+            covered.update(dict.fromkeys(consent.persons, str(consent.consent_id)))
+    told = [each for each in known if each.person_id in covered]
+    for each in told:
+        work.access_log.read(
+            command.reader, command.reader_agency, case.case_id, [each.person_id],
+            Purpose.SHARE_WITH_PROVIDER.value, covered[each.person_id],
+        )  # fmt: skip
+    code = case.arrival_code or work.consents.referral_code(command.referral_id)
+    return Expected(
+        code,
+        tuple(
+            DisclosedPerson(
+                each.person.given_name, each.person.family_name, age_band(each.person, work.today)
+            )
+            for each in told
+        ),
+    )
+
+
+async def _must_be_accepted(work: IntakeWork, command: Disclose) -> None:
+    for need in await work.needs.outcomes(command.case_id):
+        for referral in need.referrals:
+            if referral.referral_id == command.referral_id:
+                if referral.state is ReferralState.ACCEPTED:
+                    return
+                raise refused("referral-not-accepted", "Whom to expect is told after both sides said yes.")
+    raise not_found()
