@@ -103,7 +103,8 @@ async def test_a_need_is_shown_as_far_as_it_has_come(intake: Intake) -> None:
         ("accepted", "+1-555-0100", 3),
         ("expired", "+1-555-0100", 3),
     ]
-    assert isinstance((await intake.announced(opened.case_id))[-1], events.NeedMet)
+    announced = [type(each) for each in await intake.announced(opened.case_id)]
+    assert announced[-3:] == [events.StayStarted, events.NeedMet, events.StayEnded]
     stay = await intake.database.pool.fetchrow(
         "SELECT last_night::text, ended_on::text FROM stay WHERE referral_id = $1::text::uuid", referral_id
     )
