@@ -31,12 +31,12 @@ from datetime import timedelta
 from typing import Any
 
 import faust
+from faust.transport.drivers import aiokafka as driver
 from rich.console import Console
 
 from services.chassis import envelope, kafka_admin, logs
 from services.chassis.clock import Clock
 from services.chassis.envelope import MalformedError
-from services.chassis.kafka_admin import OwnTopic
 from services.chassis.lifecycle import BrokenPartError, launch
 from services.chassis.metrics import Metrics
 from services.chassis.topics import Topics
@@ -64,28 +64,69 @@ from services.matching.picture_settings import PictureSettings, settings_from_en
 _log = logs.logger("picture")
 _KEPT = timedelta(hours=KEPT_HOURS)
 _LATE_S = 2 * HOUR
-# A segment is deleted as a whole: with one a day, what is kept for six days is gone after seven.
-_AS_LONG_AS_ITS_SOURCE = {
-    "retention.ms": str((KEPT_HOURS - 24) * HOUR * 1000),
-    "segment.ms": str(24 * HOUR * 1000),
-}
+_FETCH_AGAIN_S = 0.05
 
 
-def own_topics(settings: PictureSettings, partitions: int) -> list[OwnTopic]:
-    """What Faust would make by itself; but a topic that it makes while it joins its group is not assigned."""
-    group, replication = settings.picture.group, settings.picture.replication
-    kept = {"cleanup.policy": "compact,delete", **_AS_LONG_AS_ITS_SOURCE}
-    return [
-        OwnTopic(f"{group}-cells", 1, replication, {"cleanup.policy": "delete", **_AS_LONG_AS_ITS_SOURCE}),
-        OwnTopic(f"{group}-cases-changelog", partitions, replication, kept),
-        OwnTopic(f"{group}-hours-changelog", 1, replication, kept),
-        OwnTopic(f"{group}-published-changelog", 1, replication, {"cleanup.policy": "compact"}),
-    ]
+class Fetches(driver.AIOKafkaConsumerThread):
+    """Faust's reading of Kafka, told exactly what to fetch.
+
+    Faust hands aiokafka the very set that it goes on changing, and to aiokafka 0.14.0 an empty one means "of
+    everything" (`Fetcher.fetched_records`). Faust 0.15.3 empties it for a moment when its tables are restored
+    (`Recovery._restart_recovery`): a fetch that was on its way then took what the streams were to get, Faust
+    threw that away, and where nothing had been committed yet nobody went back for it
+    (`AIOKafkaConsumer.seek_to_committed` leaves such a partition where it stands).
+    """
+
+    consumer: Reader
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[Any], timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:  # fmt: skip
+        wanted = self.consumer.wanted(set(active_partitions))
+        if not wanted:
+            await asyncio.sleep(_FETCH_AGAIN_S)
+            return {}
+        return await super()._fetch_records(consumer, wanted, timeout=timeout, max_records=max_records)
 
 
-def application(settings: PictureSettings) -> faust.App:
+class Reader(driver.Consumer):
+    """Faust's consumer, which gives the streams nothing before it stands at what was committed.
+
+    Faust lets the streams' records in a moment before it goes there (`Recovery.on_recovery_completed`). What
+    came in that moment came twice, and was counted as a gap, beside which commits advance one by one.
+    """
+
+    _placed = False
+
+    def _new_consumer_thread(self) -> Fetches:
+        return Fetches(self, loop=self.loop, beacon=self.beacon)
+
+    def wanted(self, active: set[Any]) -> set[Any]:
+        """Of these partitions, those that may be fetched now. Called on the thread that fetches."""
+        return active if self._placed else {each for each in active if self._is_changelog_tp(each)}
+
+    async def on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        self._placed = False
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        self._placed = self.flow_active  # during a rebalance it is done for nothing
+
+
+class Transport(driver.Transport):
+    Consumer = Reader
+
+
+class PictureApp(faust.App):
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+
+def application(settings: PictureSettings) -> PictureApp:
     """Faust as the picture uses it: at least once, one event at a time, no web server of its own."""
-    return faust.App(
+    return PictureApp(
         settings.picture.group,
         broker=[f"kafka://{each}" for each in settings.kafka.bootstrap.split(",")],
         store=f"{settings.picture.store}://",
@@ -287,7 +328,7 @@ class Engine:
         self, settings: PictureSettings, clock: Clock, metrics: Metrics, partitions: int, fail: Fail
     ) -> None:
         self._app = application(settings)
-        self._kafka, self._own_topics = settings.kafka, own_topics(settings, partitions)
+        self._kafka, self._own_topics = settings.kafka, picture_upkeep.own_topics(settings, partitions)
         self._app.sensors.add(Undelivered(fail))
         around = Around(self._app, settings, clock, metrics, fail)
         cells = self._app.topic(
@@ -316,6 +357,11 @@ class Engine:
 
     def sweep(self) -> None:
         self._counting.sweep()
+
+    def restored(self) -> int:
+        """Offsets up to which Faust has read its changelogs, added up."""
+        tables: Any = self._app.tables
+        return sum(offset or 0 for offset in list(tables.recovery.active_offsets.values()))
 
 
 def main(argv: list[str]) -> int:

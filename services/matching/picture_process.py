@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -50,8 +50,55 @@ class Engine(Protocol):
     def sweep(self) -> None:
         """Let go of what is too old."""
 
+    def restored(self) -> int:
+        """Another number whenever more of what it knew before has been read back."""
+
 
 MakeEngine = Callable[[PictureSettings, Clock, Metrics, int, Fail], Engine]
+
+
+class Movement:
+    """Whether every partition moves that has records waiting, and the hour that is due gets asked for.
+
+    One that stands still is not excused by others that move: until it is read, no hour is published.
+    """
+
+    def __init__(
+        self, liveness: Liveness, patience_s: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._liveness, self._patience_s, self._monotonic = liveness, patience_s, monotonic
+        self._progress: dict[tuple[str, int], Progress] = {}
+        self._reached: dict[tuple[str, int], int] = {}
+        self._restored = 0
+        self.hour = liveness.watch(Progress("picture: hour", patience_s, monotonic))
+
+    def saw(self, standings: Sequence[Standing], restored: int) -> None:
+        """Where the group stands now. While tables are being restored, nothing can be taken in."""
+        if restored != self._restored:
+            self.hour.moved()
+        for each in standings:
+            place = (each.topic, each.partition)
+            progress = self._progress_at(place)
+            if not each.lag:
+                progress.idle()
+                continue
+            progress.busy()
+            if each.committed != self._reached.get(place) or restored != self._restored:
+                progress.moved()
+        self._reached = {(each.topic, each.partition): each.committed for each in standings}
+        self._restored = restored
+
+    def unknown(self) -> None:
+        """Kafka does not answer: then nothing can move, and that is nobody's fault here."""
+        for progress in (*self._progress.values(), self.hour):
+            progress.idle()
+
+    def _progress_at(self, place: tuple[str, int]) -> Progress:
+        if place not in self._progress:
+            topic, partition = place
+            progress = Progress(f"picture: {topic} {partition}", self._patience_s, self._monotonic)
+            self._progress[place] = self._liveness.watch(progress)
+        return self._progress[place]
 
 
 class PicturePart:
@@ -69,8 +116,9 @@ class PicturePart:
     ) -> None:
         self._settings, self._make, self._folder, self._metrics = settings, make, folder, metrics
         self._clock = settings.clock_source()
-        self._progress = liveness.watch(Progress("picture", settings.picture.patience_s))
-        self._reached = 0
+        self._liveness = liveness
+        self._movement = Movement(liveness, settings.picture.patience_s)
+        self._started = False
         self._blind = False
         self._calendar = Calendar()
         self._sources = (settings.picture.cases, settings.picture.referrals)
@@ -115,11 +163,16 @@ class PicturePart:
             await forget(self._settings, self._folder)
         engine = self._make(self._settings, self._clock, self._metrics, partitions, self._fail)
         self._engine = engine
-        await engine.start()
-        _log.info("picture-started", partitions=partitions)
         async with asyncio.TaskGroup() as group:
-            group.create_task(engine.ended())
+            group.create_task(self._run(engine, partitions))
             group.create_task(self._look_out(engine, partitions))
+
+    async def _run(self, engine: Engine, partitions: int) -> None:
+        """Looked out for from its first moment: Faust's start waits for its tables, and may wait for ever."""
+        await engine.start()
+        self._started = True
+        _log.info("picture-started", partitions=partitions)
+        await engine.ended()
 
     async def _partitions(self) -> int:
         """Wait for Kafka and the two topics; their partitions. A case lies in the same one of both."""
@@ -158,30 +211,31 @@ class PicturePart:
                 if not self._blind:
                     _log.warning("lag-unknown", error=error)
                 self._blind = True
-                self._progress.idle()
+                self._movement.unknown()
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _look(self, engine: Engine, standings: list[Standing]) -> None:
         if self._blind:
             _log.info("lag-known-again")
         self._blind = False
-        self._judge(standings)
+        self._judge(engine, standings)
+        if not self._started:
+            self._movement.hour.busy()
+            return
         if (due := self._due(standings)) is not None:
             engine.sweep()
+            self._movement.hour.busy()
             await engine.tick(due)
+        self._movement.hour.idle()
 
-    def _judge(self, standings: list[Standing]) -> None:
-        """Records that wait while none is taken in: Faust or its consumer is stuck, and only a restart helps."""
-        reached = sum(each.committed for each in standings)
-        if any(each.lag for each in standings):
-            self._progress.busy()
-        else:
-            self._progress.idle()
-        if reached != self._reached:
-            self._progress.moved()
-        self._reached = reached
-        if self._progress.stuck:
-            raise BrokenPartError(f"{self.name}: records wait and none is taken in")
+    def _judge(self, engine: Engine, standings: list[Standing]) -> None:
+        """Records that wait while none is taken in: Faust or its consumer is stuck, and only a restart helps.
+
+        An hour that was asked for and is not published shows in the same way: its tick waits among the cells.
+        """
+        self._movement.saw(standings, engine.restored())
+        if stuck := self._liveness.stuck():
+            raise BrokenPartError(f"{self.name}: records wait and none is taken in ({', '.join(stuck)})")
         for topic in self._sources:
             lag = sum(each.lag for each in standings if each.topic == topic)
             self._metrics.consumer_lag_records.labels(topic).set(lag)

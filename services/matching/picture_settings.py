@@ -21,7 +21,8 @@ from services.chassis.settings import ClockSettings, TopicsSettings
 class PictureKnobs(BaseModel):
     """The picture's own. `group` is its consumer group and the first word of its internal topics.
 
-    `patience_s`: for how long records may wait without one being taken in before the process gives itself up.
+    `patience_s`: for how long records of a partition may wait without one being taken in, or a table being
+    restored, before the process gives itself up.
     """
 
     group: str = "picture"
@@ -30,7 +31,7 @@ class PictureKnobs(BaseModel):
     topic: str = "aid.matching.picture.v1"
     store: Literal["memory", "rocksdb"] = "memory"
     replication: int = 1
-    patience_s: float = 120.0
+    patience_s: float = 60.0
     state: Path | None = None
 
 

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from services.chassis import kafka_admin, logs
+from services.chassis.kafka_admin import OwnTopic
 from services.matching.adapters import picture_wire
-from services.matching.picture_model import SUPPRESSED, hour_of, window
+from services.matching.picture_model import HOUR, KEPT_HOURS, SUPPRESSED, hour_of, window
 from services.matching.picture_settings import PictureSettings
 
 _log = logs.logger("picture")
@@ -26,6 +27,24 @@ _LOOK_AGAIN_S = 0.1
 _REBUILD_PATIENCE_S = 120.0
 # A member that was killed is counted by the broker until its session has ended.
 _GROUP_PATIENCE_MARGIN = timedelta(seconds=5)
+
+# A segment is deleted as a whole: with one a day, what is kept for six days is gone after seven.
+_AS_LONG_AS_ITS_SOURCE = {
+    "retention.ms": str((KEPT_HOURS - 24) * HOUR * 1000),
+    "segment.ms": str(24 * HOUR * 1000),
+}
+
+
+def own_topics(settings: PictureSettings, partitions: int) -> list[OwnTopic]:
+    """What Faust would make by itself; but a topic that it makes while it joins its group is not assigned."""
+    group, replication = settings.picture.group, settings.picture.replication
+    kept = {"cleanup.policy": "compact,delete", **_AS_LONG_AS_ITS_SOURCE}
+    return [
+        OwnTopic(f"{group}-cells", 1, replication, {"cleanup.policy": "delete", **_AS_LONG_AS_ITS_SOURCE}),
+        OwnTopic(f"{group}-cases-changelog", partitions, replication, kept),
+        OwnTopic(f"{group}-hours-changelog", 1, replication, kept),
+        OwnTopic(f"{group}-published-changelog", 1, replication, {"cleanup.policy": "compact"}),
+    ]
 
 
 class Folder:

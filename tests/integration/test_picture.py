@@ -166,11 +166,6 @@ async def test_a_group_with_members_elsewhere_is_not_forgotten(stack: RunningSta
     assert await around.epochs() == before
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="alone on a fresh broker a picture killed early does not always take its partitions up again in time: an open fault",
-)
-@pytest.mark.timeout(200)
 async def test_killed_again_and_again_and_told_everything_twice_it_counts_each_need_once(
     stack: RunningStack, tmp_path: Path
 ) -> None:
@@ -188,7 +183,7 @@ async def test_killed_again_and_again_and_told_everything_twice_it_counts_each_n
         story.records = again
         await around.feed(story)
     async with picture(around) as process:
-        await around.caught_up(100)  # a group that lost its member four times shares out anew first
+        await around.caught_up()
         around.advance(timedelta(hours=1))
         await around.until(story.shown())
         assert await process.total("consumer_duplicates_total") > 0
