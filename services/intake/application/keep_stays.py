@@ -15,14 +15,15 @@ from services.intake.domain.stays import Stay, searched_for, somewhere_to_sleep,
 
 
 async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) -> None:
-    """Begin the search for what comes next, once per stay and threshold. A closed case is nobody's work."""
+    """Begin the search for what comes next, once per stay and threshold, also when the service was away then.
+
+    A closed case is nobody's work.
+    """
     stay_id, _, days = reminder.about.partition(":")
     days_left = int(days)
     stays = await work.stays.of_case(case.case_id)
     stay = _stay(stays, int(stay_id))
-    if stay is None or stay.last_night is None or case.closed_at is not None:
-        return
-    if all(days_left != each for each, _ in stay.thresholds(work.today)):
+    if stay is None or stay.last_night is None or stay.told(days_left) or case.closed_at is not None:
         return
     if stay.last_night - timedelta(days=days_left) > work.today:
         arm(work, case, stay)

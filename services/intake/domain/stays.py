@@ -42,14 +42,18 @@ class Stay:
             return self.from_date <= night < self.ended_on
         return self.from_date <= night and (self.last_night is None or night <= self.last_night)
 
+    def told(self, days: int) -> bool:
+        """Whether that threshold needs no telling any more."""
+        return self.ended or (self.told_days is not None and self.told_days <= days)
+
     def thresholds(self, today: date) -> list[tuple[int, date]]:
-        """Which are still to be told, each with its day; of those that have passed only the nearest."""
+        """Which are to be promised, each with its day; of those that have passed only the nearest."""
         if self.last_night is None or self.ended or today > self.last_night:
             return []
         untold = [
             (days, self.last_night - timedelta(days=days))
             for days in THRESHOLDS
-            if self.told_days is None or days < self.told_days
+            if not self.told(days)
         ]
         passed = [each for each in untold if each[1] <= today]
         return passed[-1:] + [each for each in untold if each[1] > today]

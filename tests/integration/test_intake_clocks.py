@@ -1,0 +1,517 @@
+"""What happens by itself with a household: its stay ends, a child is due, a question comes back, a follow-up rings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aid.common.v1 import common_pb2 as common
+from aid.intake.v1 import events_pb2 as events
+from aid.intake.v1 import households_pb2 as households
+from aid.intake.v1 import intake_pb2 as messages
+from aid.intake.v1 import stays_pb2 as stays
+from aid.matching.v1 import events_pb2 as matching
+
+from services.chassis.errors import AidError
+from services.intake.domain.refusal import Refusal
+from tests.support.clocks import DAY, day, days_pass, moves_in, opened_case, ring, told
+from tests.support.intake import (
+    ADVOCATE,
+    COLLEAGUE,
+    HUB_DESK,
+    MANAGER,
+    NOON,
+    OFFICER,
+    OUTREACH,
+    Intake,
+    lodging,
+    opened_intake,
+)
+from tests.support.stack import RunningStack
+
+
+@pytest.fixture
+async def intake(stack: RunningStack, tmp_path: Path) -> AsyncIterator[Intake]:
+    async with opened_intake(stack, tmp_path) as opened:
+        yield opened
+
+
+async def needs(intake: Intake, case_id: str, who: Any = OUTREACH) -> list[messages.NeedView]:
+    return list((await intake.case(case_id, who)).needs)
+
+
+async def alarms(intake: Intake, who: Any = OUTREACH) -> list[stays.AlarmView]:
+    return list((await intake.ask("ListAlarms", stays.ListAlarmsRequest(), who)).alarms)
+
+
+async def tasks(intake: Intake, who: Any = OUTREACH) -> list[stays.TaskView]:
+    return list((await intake.ask("ListTasks", stays.ListTasksRequest(), who)).tasks)
+
+
+def alarm_count(intake: Intake) -> float:
+    return intake.metrics.registry.get_sample_value("stays_ended_without_next_total") or 0
+
+
+# Stays
+
+
+async def test_seven_three_and_one_days_before_the_last_night_the_search_for_the_next_place_is_on(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake, lodging(10))
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    await days_pass(intake, 1)
+    assert [each.state for each in await needs(intake, opened.case_id)] == ["met"]
+    await days_pass(intake, 8)
+    endings = await told(intake, opened.case_id, events.StayEnding)
+    assert [(each.days_left, each.last_night) for each in endings] == [(7, day(9)), (3, day(9)), (1, day(9))]
+    met, next_one = await needs(intake, opened.case_id)
+    assert {each.need_id for each in endings} == {next_one.need.need_id}
+    assert (next_one.need.kind, next_one.need.from_date) == (common.NEED_KIND_LODGING, day(10))
+    assert next_one.need.urgency == common.URGENCY_PLANNED
+    reported = await told(intake, opened.case_id, events.NeedReported)
+    assert [each.need.need_id for each in reported] == [met.need.need_id, next_one.need.need_id]
+
+
+async def test_a_search_that_is_on_is_not_begun_again(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(10))
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    request = messages.ReportNeedRequest(case_id=opened.case_id, need=lodging(5, from_date=day(10)))
+    asked = (await intake.ask("ReportNeed", request, OUTREACH)).need_id
+    await days_pass(intake, 9)
+    assert [each.need_id for each in await told(intake, opened.case_id, events.StayEnding)] == [asked] * 3
+    assert len(await needs(intake, opened.case_id)) == 2
+
+
+async def test_with_a_place_for_the_night_after_nothing_is_searched_and_the_end_is_no_alarm(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake, lodging(10))
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    await moves_in(intake, opened.case_id, 30, first=10)
+    await days_pass(intake, 12)
+    endings = await told(intake, opened.case_id, events.StayEnding)
+    assert [(each.days_left, each.need_id) for each in endings] == [(7, ""), (3, ""), (1, "")]
+    assert len(await needs(intake, opened.case_id)) == 1
+    [ended] = await told(intake, opened.case_id, events.StayEnded)
+    assert ended.until_date == day(10)
+    assert await alarms(intake) == []
+
+
+async def test_of_a_short_stay_only_what_is_still_ahead_is_told(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await ring(intake)
+    assert [each.days_left for each in await told(intake, opened.case_id, events.StayEnding)] == [3]
+    await days_pass(intake, 2)
+    assert [each.days_left for each in await told(intake, opened.case_id, events.StayEnding)] == [3, 1]
+
+
+async def test_an_extension_begins_the_clocks_anew(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(8))
+    referral_id = await moves_in(intake, opened.case_id, 8, need_id=opened.need_ids[0])
+    await days_pass(intake, 4)
+    assert [each.days_left for each in await told(intake, opened.case_id, events.StayEnding)] == [7, 3]
+    [stay] = (await intake.ask("ListStays", stays.ListStaysRequest(case_id=opened.case_id), OUTREACH)).stays
+    extend = stays.ExtendStayRequest(case_id=opened.case_id, stay_id=stay.stay_id, last_night=day(21))
+    for _ in range(2):  # the second time it is known already
+        assert (await intake.ask("ExtendStay", extend, COLLEAGUE)).last_night == day(21)
+    assert len(intake.matching.extended) == 1
+    await intake.hear(
+        matching.OccupancyExtended(case_id=opened.case_id, referral_id=referral_id, last_night=day(21))
+    )
+    await days_pass(intake, 16)
+    endings = await told(intake, opened.case_id, events.StayEnding)
+    assert [(each.days_left, each.last_night) for each in endings] == [
+        (7, day(7)), (3, day(7)), (7, day(21)), (3, day(21)), (1, day(21)),
+    ]  # fmt: skip
+    assert len(await needs(intake, opened.case_id)) == 2
+
+
+async def test_what_matching_refuses_changes_nothing(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(8))
+    await moves_in(intake, opened.case_id, 8, need_id=opened.need_ids[0])
+    intake.matching.refuses = AidError("refused", "nights-full", "The place is full.")
+    with pytest.raises(AidError, match="full"):
+        await intake.ask(
+            "ExtendStay", stays.ExtendStayRequest(case_id=opened.case_id, last_night=day(9)), OUTREACH
+        )
+    [stay] = (await intake.ask("ListStays", stays.ListStaysRequest(case_id=opened.case_id), OUTREACH)).stays
+    assert stay.last_night == day(7)
+
+
+@pytest.mark.parametrize(
+    ("last_night", "reason"),
+    [
+        (day(7), "last-night-not-later"),
+        (day(-1), "last-night-not-later"),
+        (day(98 + 1), "nights-out-of-range"),
+        ("soon", "date-malformed"),
+    ],
+)
+async def test_an_extension_that_is_none_is_refused(intake: Intake, last_night: str, reason: str) -> None:
+    opened = await opened_case(intake, lodging(9))
+    await moves_in(intake, opened.case_id, 9, need_id=opened.need_ids[0])
+    with pytest.raises(Refusal) as no:
+        await intake.ask(
+            "ExtendStay", stays.ExtendStayRequest(case_id=opened.case_id, last_night=last_night), OUTREACH
+        )
+    assert no.value.reason == reason
+    assert intake.matching.extended == []
+
+
+async def test_a_stay_that_ends_with_nothing_next_is_an_alarm_until_somebody_says_what_was_done(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 3)
+    [alarm] = await alarms(intake)
+    assert (alarm.case_id, alarm.ended_on, alarm.arrival_code) == (opened.case_id, day(3), "")
+    assert alarm_count(intake) == 1
+    assert (
+        await alarms(intake, MANAGER) == await alarms(intake, HUB_DESK) == await alarms(intake, OFFICER) == []
+    )
+    ended = [each for each in await told(intake, opened.case_id) if isinstance(each, events.StayEnded)]
+    assert [each.until_date for each in ended] == [day(3)]
+    acknowledge = stays.AcknowledgeAlarmRequest(
+        alarm_id=alarm.alarm_id, action=stays.ALARM_ACTION_FOUND_SAFE, note="With her sister Zelda."
+    )
+    with pytest.raises(Refusal, match="nothing of that name"):
+        await intake.ask("AcknowledgeAlarm", acknowledge, MANAGER)
+    await intake.ask("AcknowledgeAlarm", acknowledge, COLLEAGUE)
+    assert await alarms(intake) == []
+    with pytest.raises(Refusal, match="before"):
+        await intake.ask("AcknowledgeAlarm", acknowledge, OUTREACH)
+    kept = await intake.database.pool.fetchrow("SELECT action, acknowledged_by, sealed FROM alarm")
+    assert kept is not None
+    assert (kept["action"], kept["acknowledged_by"]) == ("found-safe", "colleague")
+    assert kept["sealed"] and b"Zelda" not in kept["sealed"]
+
+
+async def test_whoever_says_that_the_household_left_first_is_believed_once(intake: Intake) -> None:
+    """Matching ends a stay at eleven, intake's own clock at noon."""
+    opened = await opened_case(intake, lodging(3))
+    referral_id = await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    left = matching.OccupancyEnded(case_id=opened.case_id, referral_id=referral_id, until_date=day(3))
+    intake.clock.advance(3 * DAY - timedelta(hours=1))
+    await intake.hear(left)
+    await days_pass(intake, 2)
+    await intake.hear(left)
+    assert len(await told(intake, opened.case_id, events.StayEnded)) == 1
+    assert len(await alarms(intake)) == 1
+    assert alarm_count(intake) == 1
+
+
+async def test_a_place_that_was_kept_after_all_settles_the_alarm(intake: Intake) -> None:
+    """The service was away while the household was given more nights."""
+    opened = await opened_case(intake, lodging(3))
+    referral_id = await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 4)
+    assert len(await alarms(intake)) == 1
+    await intake.hear(
+        matching.OccupancyExtended(case_id=opened.case_id, referral_id=referral_id, last_night=day(20))
+    )
+    assert await alarms(intake) == []
+    await days_pass(intake, 17)
+    assert len(await alarms(intake)) == 1
+
+
+async def test_a_household_whose_worker_knows_where_it_went_is_no_alarm(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 2)
+    home = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=422)
+    assert not (await intake.ask("RecordLivingSituation", home, OUTREACH)).need_id
+    await days_pass(intake, 2)
+    assert len(await told(intake, opened.case_id, events.StayEnded)) == 1
+    assert await alarms(intake) == []
+
+
+async def test_the_alarm_of_a_household_in_hiding_is_its_workers_and_the_hubs_and_in_no_figure(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake, lodging(3), who=ADVOCATE, fleeing=True)
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    with pytest.raises(Refusal) as no:
+        await intake.ask(
+            "ExtendStay", stays.ExtendStayRequest(case_id=opened.case_id, last_night=day(9)), ADVOCATE
+        )
+    assert no.value.reason == "with-the-hub"
+    await days_pass(intake, 3)
+    assert [each.case_id for each in await alarms(intake, ADVOCATE)] == [opened.case_id]
+    [seen_by_hub] = await alarms(intake, HUB_DESK)
+    code = await intake.database.pool.fetchval("SELECT arrival_code FROM case_file")
+    assert (seen_by_hub.case_id, seen_by_hub.arrival_code) == ("", code)
+    assert await alarms(intake) == []
+    assert alarm_count(intake) == 0
+    await intake.ask(
+        "AcknowledgeAlarm",
+        stays.AcknowledgeAlarmRequest(alarm_id=seen_by_hub.alarm_id, action=stays.ALARM_ACTION_PLACED),
+        HUB_DESK,
+    )
+    assert await alarms(intake, ADVOCATE) == []
+
+
+async def test_the_hub_extends_a_stay_by_the_code_that_the_household_said(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3), who=ADVOCATE, fleeing=True)
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    code = await intake.database.pool.fetchval("SELECT arrival_code FROM case_file")
+    extend = stays.ExtendStayRequest(arrival_code=code, last_night=day(9))
+    assert (await intake.ask("ExtendStay", extend, HUB_DESK)).last_night == day(9)
+    with pytest.raises(Refusal, match="Only the hub"):
+        await intake.ask("ExtendStay", extend, ADVOCATE)
+
+
+async def test_a_stay_of_an_import_gets_its_last_night_from_a_worker(intake: Intake) -> None:
+    opened = await opened_case(intake)
+    await intake.hear(matching.OccupancyStarted(case_id=opened.case_id, from_date=day(-400)))
+    await days_pass(intake, 5)
+    assert await told(intake, opened.case_id, events.StayEnding, events.FollowUpDue) == []
+    extend = stays.ExtendStayRequest(case_id=opened.case_id, last_night=day(14))
+    assert (await intake.ask("ExtendStay", extend, OUTREACH)).last_night == day(14)
+    assert intake.matching.extended == []
+    await days_pass(intake, 10)
+    endings = await told(intake, opened.case_id, events.StayEnding)
+    assert [each.days_left for each in endings] == [7, 3, 1]
+    [ended] = await told(intake, opened.case_id, events.StayEnded)
+    assert (ended.from_date, ended.until_date, ended.referral_id) == (day(-400), day(15), "")
+
+
+async def test_a_closed_case_has_no_search_and_no_alarm(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(8))
+    await moves_in(intake, opened.case_id, 8, need_id=opened.need_ids[0])
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=opened.case_id), OUTREACH)
+    await days_pass(intake, 10)
+    assert await told(intake, opened.case_id, events.StayEnding) == []
+    assert len(await told(intake, opened.case_id, events.StayEnded)) == 1
+    assert await alarms(intake) == []
+
+
+async def test_a_snapshot_brings_the_stays_that_a_gap_has_swallowed(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(8))
+    gone = await moves_in(intake, opened.case_id, 8, need_id=opened.need_ids[0])
+    stands = matching.OccupancyStarted(
+        case_id=opened.case_id, referral_id=gone[:-4] + "0000", from_date=day(0), last_night=day(12)
+    )
+    await intake.hear(matching.ReferralsSnapshot(case_id=opened.case_id, occupancies=[stands]))
+    shown = (await intake.ask("ListStays", stays.ListStaysRequest(case_id=opened.case_id), OUTREACH)).stays
+    assert [(each.last_night, each.ended_on) for each in shown] == [(day(7), day(0)), (day(12), "")]
+    assert await alarms(intake) == []
+
+
+# Due dates, birthdays
+
+
+def expecting(due: str) -> dict[str, Any]:
+    return {
+        "persons": [
+            messages.Person(given_name="Mara", birth_date="1998-05-02", relationship=1, due_date=due),
+            messages.Person(given_name="Ivo", birth_date="2024-12-20", relationship=2),
+        ]
+    }
+
+
+async def test_a_child_that_becomes_two_is_told_as_one_that_is_not_an_infant_any_more(intake: Intake) -> None:
+    opened = await opened_case(intake, **expecting(""))
+    await days_pass(intake, 25)
+    assert await told(intake, opened.case_id, events.HouseholdChanged) == []
+    await days_pass(intake, 1)
+    [changed] = await told(intake, opened.case_id, events.HouseholdChanged)
+    assert (changed.facts.infants, changed.facts.children, changed.facts.revision) == (0, 1, 2)
+
+
+async def test_a_due_date_is_followed_until_the_birth_is_recorded_or_asked_for(intake: Intake) -> None:
+    opened = await opened_case(intake, **expecting(day(20)))
+    [case] = await told(intake, opened.case_id, events.CaseOpened)
+    assert case.facts.newborn_space_from_week == "2026-W49"
+    await days_pass(intake, 33)
+    assert await tasks(intake) == []
+    await days_pass(intake, 1)
+    [task] = await tasks(intake)
+    assert (task.kind, task.case_id, task.may_contact) == (
+        stays.TASK_KIND_ASK_FOR_BIRTH, opened.case_id, False,
+    )  # fmt: skip
+    await days_pass(intake, 20)
+    assert [each.task_id for each in await tasks(intake)] == [task.task_id]
+    known = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=opened.case_id), OUTREACH)
+    mother = known.household.persons[0].person_id
+    birth = households.RecordBirthRequest(
+        case_id=opened.case_id, expected_revision=known.household.revision, mother_id=mother,
+        children=[messages.Person(given_name="Noor", birth_date=day(21), relationship=2)],
+    )  # fmt: skip
+    await intake.ask("RecordBirth", birth, OUTREACH)
+    assert await tasks(intake) == []
+    last = (await told(intake, opened.case_id, events.HouseholdChanged))[-1]
+    assert (last.facts.infants, last.facts.newborn_space_from_week) == (1, "")
+
+
+async def test_no_row_of_a_promise_tells_a_birthday_that_is_far(intake: Intake) -> None:
+    """Ivo is two on 20 December: four weeks before, the row tells only when somebody looks again."""
+    await opened_case(intake, persons=[messages.Person(birth_date="2025-02-10", relationship=2)])
+    row = await intake.database.pool.fetchrow("SELECT kind, about, due_at FROM reminder")
+    assert row is not None
+    assert (row["kind"], row["about"]) == ("look-again", "")
+    assert row["due_at"] - NOON < timedelta(days=28)
+
+
+# Questions that come back
+
+
+async def test_whether_somebody_looks_for_them_is_asked_again_and_again(intake: Intake) -> None:
+    opened = await opened_case(intake, who=ADVOCATE, fleeing=True)
+    await days_pass(intake, 89)
+    assert await tasks(intake, ADVOCATE) == []
+    await days_pass(intake, 1)
+    [task] = await tasks(intake, ADVOCATE)
+    assert (task.kind, task.asked, task.due_on) == (stays.TASK_KIND_ASK_AGAIN, 1, day(90))
+    assert await tasks(intake) == []
+    await days_pass(intake, 90)
+    assert [(each.task_id, each.asked) for each in await tasks(intake, ADVOCATE)] == [(task.task_id, 2)]
+    answer = stays.AnswerTaskRequest(task_id=task.task_id, answer=1, note="He was seen in Elm Street.")
+    await intake.ask("AnswerTask", answer, ADVOCATE)
+    assert await tasks(intake, ADVOCATE) == []
+    await days_pass(intake, 90)
+    assert [(each.asked, each.due_on) for each in await tasks(intake, ADVOCATE)] == [(1, day(270))]
+    assert (await intake.case(opened.case_id, ADVOCATE)).confidential
+    assert await intake.database.pool.fetchval("SELECT code FROM task WHERE outcome = 'answered'") is None
+
+
+# Follow-ups
+
+
+async def test_follow_ups_ring_after_a_placement_and_wait_until_somebody_asked(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 2)
+    home = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=410)
+    await intake.ask("RecordLivingSituation", home, OUTREACH)
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=opened.case_id), OUTREACH)
+    await days_pass(intake, 182)
+    due = await told(intake, opened.case_id, events.FollowUpDue)
+    assert [each.days for each in due] == [30, 90, 180]
+    waiting = await tasks(intake)
+    assert [(each.days, each.due_on, each.may_contact) for each in waiting] == [
+        (30, day(32), False), (90, day(92), False), (180, day(182), False),
+    ]  # fmt: skip
+    reached = stays.RecordFollowUpRequest(
+        task_id=waiting[2].task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=410
+    )
+    assert not (await intake.ask("RecordFollowUp", reached, OUTREACH)).reopened
+    assert [each.days for each in await tasks(intake)] == [30, 90]
+
+
+async def test_only_the_way_that_the_household_set_is_shown_and_its_reading_logged(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3))
+    known = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=opened.case_id), OUTREACH)
+    way = households.SafeContact(
+        channel=households.CHANNEL_TEXT, address="+1-555-0177", earliest="09:00", latest="12:00"
+    )
+    request = households.SetSafeContactRequest(
+        case_id=opened.case_id, expected_revision=known.household.revision, safe_contact=way
+    )
+    await intake.ask("SetSafeContact", request, OUTREACH)
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 30)
+    [task] = await tasks(intake)
+    assert (task.may_contact, task.safe_contact) == (True, way)
+    assert await intake.database.pool.fetchval("SELECT count(*) FROM access_log WHERE why = 'ListTasks'") == 1
+
+
+async def test_whoever_moves_again_is_asked_about_the_new_place(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(20))
+    await moves_in(intake, opened.case_id, 20, need_id=opened.need_ids[0])
+    await days_pass(intake, 20)
+    await moves_in(intake, opened.case_id, 60, first=20)
+    await days_pass(intake, 60)
+    assert [each.due_on for each in await tasks(intake)] == [day(50)]
+
+
+async def test_a_return_to_the_street_opens_the_case_again(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3), unsheltered=False)
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=opened.case_id), OUTREACH)
+    await days_pass(intake, 30)
+    [task] = await tasks(intake)
+    back = stays.RecordFollowUpRequest(
+        task_id=task.task_id,
+        outcome=stays.FOLLOW_UP_OUTCOME_REACHED,
+        living_situation=116,
+        note="By the bridge.",
+    )
+    answer = await intake.ask("RecordFollowUp", back, OUTREACH)
+    assert answer.reopened
+    case = await intake.case(opened.case_id, OUTREACH)
+    assert case.status == "open"
+    [urgent] = [each for each in case.needs if each.need.need_id == answer.need_id]
+    assert (urgent.need.urgency, urgent.need.from_date) == (common.URGENCY_TONIGHT, day(30))
+    *_, reopened, reported = await intake.announced(opened.case_id)
+    assert isinstance(reopened, events.CaseReopened)
+    assert isinstance(reported, events.NeedReported)
+    assert reopened.facts == reported.facts
+    assert reopened.facts.unsheltered
+
+
+@pytest.mark.parametrize(
+    ("code", "on_date", "reason"),
+    [
+        (1, "", "living-situation-unknown"),
+        (116, day(1), "date-out-of-range"),
+        (116, day(-400), "date-out-of-range"),
+        (116, "yesterday", "date-malformed"),
+    ],
+)
+async def test_a_living_situation_that_is_none_is_refused(
+    intake: Intake, code: int, on_date: str, reason: str
+) -> None:
+    opened = await opened_case(intake)
+    request = stays.RecordLivingSituationRequest(
+        case_id=opened.case_id, living_situation=code, on_date=on_date
+    )
+    with pytest.raises(Refusal) as no:
+        await intake.ask("RecordLivingSituation", request, OUTREACH)
+    assert no.value.reason == reason
+
+
+async def test_whoever_sleeps_in_a_shelter_that_is_known_has_not_returned(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(9))
+    await moves_in(intake, opened.case_id, 9, need_id=opened.need_ids[0])
+    shelter = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=101)
+    assert not (await intake.ask("RecordLivingSituation", shelter, OUTREACH)).need_id
+
+
+# Time itself
+
+
+async def test_a_service_that_was_away_over_every_due_time_keeps_all_in_order(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(10))
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    intake.clock.advance(200 * DAY)
+    await ring(intake)
+    _, *endings, ended, thirty, ninety, half_a_year = await told(intake, opened.case_id)
+    assert [each.days_left for each in endings] == [7, 3, 1]
+    assert ended.until_date == day(10)
+    assert [each.days for each in (thirty, ninety, half_a_year)] == [30, 90, 180]
+    assert len(await alarms(intake)) == 1
+    _, searched = await needs(intake, opened.case_id)
+    assert searched.need.from_date == day(200)
+
+
+@pytest.mark.parametrize("jump", [-1, 1])
+async def test_a_clock_that_jumps_by_a_day_loses_nothing_and_repeats_nothing(
+    intake: Intake, jump: int
+) -> None:
+    opened = await opened_case(intake, lodging(10))
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    await days_pass(intake, 2)
+    intake.clock.advance(jump * DAY)
+    await ring(intake)
+    await days_pass(intake, 3)
+    intake.clock.advance(jump * DAY)
+    await days_pass(intake, 9)
+    assert [each.days_left for each in await told(intake, opened.case_id, events.StayEnding)] == [7, 3, 1]
+    assert len(await told(intake, opened.case_id, events.StayEnded)) == 1
+    assert len(await needs(intake, opened.case_id)) == 2
