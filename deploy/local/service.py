@@ -22,6 +22,8 @@ from deploy.local.postgres import Cluster
 from deploy.local.users import Users
 
 KEK_BYTES = 32
+# The words for where a household can live; none of them holds a single shelter.
+AREAS = ("harborside", "hillside", "lakeside", "riverside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class Service:
             told["AID_KEYRING__FILE"] = str(self._kek)
         if around.stepped:
             told["AID_CLOCK__FILE"] = str(around.state.clock)
+        if name == "intake":
+            told["AID_AREAS"] = json.dumps(AREAS)
         if name == "matching":
             told["AID_VSP_AGENCIES"] = json.dumps(victim_service_providers())
         return told | self._database() | self._neighbours()

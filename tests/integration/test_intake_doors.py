@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,13 @@ async def test_matchings_answers_are_read(tmp_path: Path) -> None:
             await client.answer_referral(CaseId(uuid4()), referral_id, True, caller())
             is ReferralState.ACCEPTED
         )
-        assert said.asked[-1][1].idempotency_key == "outreach:key"
+        keys = {said.asked[-1][1].idempotency_key}
+        for who, key in (("outreach", "key"), ("outreach", "k" * 200), ("o" * 200, "k" * 200)):
+            again = replace(caller(), principal=Principal(who, "", frozenset()), idempotency_key=key)
+            await client.answer_referral(CaseId(uuid4()), referral_id, False, again)
+            keys.add(said.asked[-1][1].idempotency_key)
+        assert {len(key) for key in keys} == {64}
+        assert len(keys) == 3, "the same for the same caller's same key"
         known, unknown = ReferralId(uuid4()), ReferralId(uuid4())
         places = await client.places(CaseId(uuid4()), [known, unknown], caller())
         assert places == {known: Place("Hill House", "+1")}

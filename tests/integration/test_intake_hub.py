@@ -206,6 +206,12 @@ async def test_a_bag_for_a_household_in_hiding_goes_to_the_hub(intake: Intake) -
         assert await refused(intake, "GetHandoff", request, other) == ("denied", "caller-not-allowed")
         assert await refused(intake, "GetHandoff", request, OPERATOR) == ("denied", "role-not-allowed")
     assert points == [(HUB.meeting_point, HUB.handoff_slot), ("Library", "Tuesdays")]
+    for case in (opened, open_one):
+        logged = await intake.database.pool.fetchval(
+            "SELECT count(*) FROM access_log WHERE case_id = $1::text::uuid AND why = 'GetHandoff' AND reader = 'logistics'",
+            case.case_id,
+        )
+        assert logged == 1
 
 
 def proposed(opened: messages.OpenCaseResponse) -> matching.ReferralProposed:

@@ -1,5 +1,6 @@
 """Asking matching: for a place tonight, and to pass on a household's answer."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, timedelta
 from uuid import UUID
@@ -91,7 +92,7 @@ class MatchingClient:
             matching.AnswerReferralResponse,
             timeout=LONGEST_ANSWER.total_seconds(),
             call=call,
-            idempotency_key=f"{call.principal.subject}:{call.idempotency_key}",
+            idempotency_key=_forwarded(call),
         )
         return ReferralState(answer.state)
 
@@ -107,9 +108,15 @@ class MatchingClient:
             matching.ExtendOccupancyResponse,
             timeout=LONGEST_ANSWER.total_seconds(),
             call=call,
-            idempotency_key=f"{call.principal.subject}:{call.idempotency_key}",
+            idempotency_key=_forwarded(call),
         )
         return date.fromisoformat(answer.last_night)
+
+
+def _forwarded(call: Call) -> str:
+    """The caller's key as ours: of one length however long both are, and of no other caller's."""
+    said = f"{len(call.principal.subject)}:{call.principal.subject}:{call.idempotency_key}"
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _tonight(answer: matching.FindTonightResponse, need_id: NeedId) -> TonightAnswer:

@@ -25,10 +25,10 @@ async def get_handoff(
     case = None if case_id is None else await work.cases.find(case_id, asked_by)
     if case is None:
         raise not_found()
+    work.access_log.read(asked_by, "", case.case_id, [], "GetHandoff")
     if case.confidential:
         return Handoff(hub.meeting_point, hub.handoff_slot)
     secrets = await work.vault.secrets(case)
-    work.access_log.read(asked_by, "", case.case_id, [], "GetHandoff")
     if not secrets.handoff_point:
         raise refused("no-handoff-point", "The household has named no place to meet.")
     return Handoff(secrets.handoff_point, secrets.handoff_slot)
