@@ -33,15 +33,20 @@ class UnreadableError(Exception):
 
 
 class DataKey:
-    """A key in use. It is never shown, compared or logged."""
+    """A key in use. It is never shown, compared or logged.
 
-    __slots__ = ("_aead", "_raw")
+    While a key is renewed it is two in one: the newest seals, and each may open. A renewed key is one again by
+    `newest`, once nothing is left that only the other one opens.
+    """
+
+    __slots__ = ("_aeads", "_raw")
 
     def __init__(self, raw: bytes) -> None:
-        if len(raw) != _KEY_BYTES:
+        if not raw or len(raw) % _KEY_BYTES:
             raise UnreadableError
         self._raw = raw
-        self._aead = AESGCM(raw)
+        parts = (raw[start : start + _KEY_BYTES] for start in range(0, len(raw), _KEY_BYTES))
+        self._aeads = tuple(map(AESGCM, parts))
 
     def __repr__(self) -> str:
         return "DataKey(…)"
@@ -50,18 +55,31 @@ class DataKey:
     def fresh(cls) -> DataKey:
         return cls(os.urandom(_KEY_BYTES))
 
+    @property
+    def renewing(self) -> bool:
+        return len(self._aeads) > 1
+
+    def renewed(self) -> DataKey:
+        """A fresh key that also opens what this one sealed."""
+        return DataKey(os.urandom(_KEY_BYTES) + self._raw)
+
+    def newest(self) -> DataKey:
+        return DataKey(self._raw[:_KEY_BYTES])
+
     def seal(self, plain: bytes, context: str) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        return _VERSION + nonce + self._aead.encrypt(nonce, plain, context.encode())
+        return _VERSION + nonce + self._aeads[0].encrypt(nonce, plain, context.encode())
 
     def open(self, sealed: bytes, context: str) -> bytes:
         if sealed[:1] != _VERSION:
             raise UnreadableError
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-        try:
-            return self._aead.decrypt(nonce, body, context.encode())
-        except (InvalidTag, ValueError) as error:
-            raise UnreadableError from error
+        for aead in self._aeads:
+            try:
+                return aead.decrypt(nonce, body, context.encode())
+            except (InvalidTag, ValueError):
+                continue
+        raise UnreadableError
 
     def wrap(self, key: DataKey, context: str) -> bytes:
         return self.seal(key._raw, context)
@@ -77,26 +95,39 @@ class KeyEncryption(Protocol):
 
     async def unwrap(self, wrapped: bytes, context: str) -> DataKey: ...
 
+    async def outdated(self, wrapped: bytes) -> bool:
+        """Whether another key would wrap it now."""
+        ...
+
 
 class FileKeys:
     """Key-encryption keys from a file. A wrapped key names the one that wrapped it, so that a new first line
-    can take over while what older lines wrapped stays readable."""
+    can take over while what older lines wrapped stays readable. A line that was added meanwhile is found."""
 
     def __init__(self, file: Path) -> None:
-        raws = [base64.b64decode(line, validate=True) for line in file.read_text().split()]
-        if not raws:
-            raise ValueError(f"{file.name} holds no key")
-        self._first = _name(raws[0])
-        self._keys = {_name(raw): DataKey(raw) for raw in raws}
+        self._file = file
+        self._read()
 
     async def wrap(self, key: DataKey, context: str) -> bytes:
         return self._first + self._keys[self._first].wrap(key, context)
 
     async def unwrap(self, wrapped: bytes, context: str) -> DataKey:
-        key = self._keys.get(wrapped[:_NAME_BYTES])
-        if key is None:
+        name = wrapped[:_NAME_BYTES]
+        if name not in self._keys:
+            self._read()
+        if name not in self._keys:
             raise UnreadableError
-        return key.unwrap(wrapped[_NAME_BYTES:], context)
+        return self._keys[name].unwrap(wrapped[_NAME_BYTES:], context)
+
+    async def outdated(self, wrapped: bytes) -> bool:
+        return wrapped[:_NAME_BYTES] != self._first
+
+    def _read(self) -> None:
+        raws = [base64.b64decode(line, validate=True) for line in self._file.read_text().split()]
+        if not raws or any(len(raw) != _KEY_BYTES for raw in raws):
+            raise ValueError(f"{self._file.name} holds no key, or one of another length")
+        self._first = _name(raws[0])
+        self._keys = {_name(raw): DataKey(raw) for raw in raws}
 
 
 class Keyring:
@@ -115,6 +146,24 @@ class Keyring:
 
     async def agency_key(self, agency: str, wrapped: bytes) -> DataKey:
         return await self._kek.unwrap(wrapped, _agency_context(agency))
+
+    async def rewrapped(self, agency: str, wrapped: bytes) -> bytes | None:
+        """Under today's key-encryption key; None when it is."""
+        if not await self._kek.outdated(wrapped):
+            return None
+        return await self.wrapped_agency_key(agency, await self.agency_key(agency, wrapped))
+
+    async def wrapped_agency_key(self, agency: str, key: DataKey) -> bytes:
+        return await self._kek.wrap(key, _agency_context(agency))
+
+    def rewrapped_person_key(self, agency_key: DataKey, person: str, wrapped: bytes) -> bytes | None:
+        """Under the newest agency key; None when it is."""
+        newest = agency_key.newest()
+        try:
+            newest.unwrap(wrapped, _person_context(person))
+        except UnreadableError:
+            return newest.wrap(self.person_key(agency_key, person, wrapped), _person_context(person))
+        return None
 
     def new_person_key(self, agency_key: DataKey, person: str) -> tuple[DataKey, bytes]:
         key = DataKey.fresh()

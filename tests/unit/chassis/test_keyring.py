@@ -17,6 +17,14 @@ def line() -> str:
     return base64.b64encode(os.urandom(32)).decode()
 
 
+def add_first(file: Path) -> None:
+    file.write_text(line() + "\n" + file.read_text())
+
+
+def keep_first(file: Path) -> None:
+    file.write_text(file.read_text().splitlines()[0])
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "kek"
@@ -34,6 +42,49 @@ async def test_what_was_sealed_opens_after_a_restart_from_the_wrapped_keys(file:
     agency_again = await restarted.agency_key("agency-1", wrapped_agency)
     person_again = restarted.person_key(agency_again, "person-1", wrapped_person)
     assert person_again.open(sealed, "person-1/given_name").decode() == "Amália"
+
+
+async def test_a_new_first_line_takes_over_and_the_old_one_can_go_when_all_is_rewrapped(file: Path) -> None:
+    keyring = Keyring.of(KeyringSettings(file=file))
+    agency_key, wrapped = await keyring.new_agency_key("agency-1")
+    assert await keyring.rewrapped("agency-1", wrapped) is None
+    add_first(file)
+    renewed = Keyring.of(KeyringSettings(file=file))
+    now = await renewed.rewrapped("agency-1", wrapped)
+    assert now is not None
+    assert await renewed.rewrapped("agency-1", now) is None
+    assert isinstance(await keyring.agency_key("agency-1", now), DataKey), "one that runs finds the new line"
+    keep_first(file)
+    left = Keyring.of(KeyringSettings(file=file))
+    sealed = agency_key.seal(b"said before", "x")
+    assert (await left.agency_key("agency-1", now)).open(sealed, "x") == b"said before"
+    with pytest.raises(UnreadableError):
+        await left.agency_key("agency-1", wrapped)
+
+
+async def test_a_key_that_is_renewed_is_two_until_the_old_one_goes(file: Path) -> None:
+    keyring = Keyring.of(KeyringSettings(file=file))
+    old, _ = await keyring.new_agency_key("agency-1")
+    person, wrapped = keyring.new_person_key(old, "person-1")
+    sealed = person.seal(b"said before", "x")
+    both = old.renewed()
+    assert (old.renewing, both.renewing, both.newest().renewing) == (False, True, False)
+    again = await keyring.agency_key("agency-1", await keyring.wrapped_agency_key("agency-1", both))
+    now = keyring.rewrapped_person_key(again, "person-1", wrapped)
+    assert now is not None
+    assert keyring.rewrapped_person_key(again, "person-1", now) is None
+    for key, kept in ((both, wrapped), (both, now), (both.newest(), now)):
+        assert keyring.person_key(key, "person-1", kept).open(sealed, "x") == b"said before"
+    for key, kept in ((both.newest(), wrapped), (old, now)):
+        with pytest.raises(UnreadableError):
+            keyring.person_key(key, "person-1", kept)
+
+
+@pytest.mark.parametrize("length", [0, 16, 31, 33, 64])
+def test_a_line_of_another_length_is_no_key(file: Path, length: int) -> None:
+    file.write_text(base64.b64encode(os.urandom(length)).decode() + "\n")
+    with pytest.raises(ValueError, match="holds no key"):
+        FileKeys(file)
 
 
 async def test_a_wrapped_key_opens_only_for_whom_it_was_wrapped(file: Path) -> None:
