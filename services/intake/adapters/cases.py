@@ -12,10 +12,18 @@ from services.intake.domain.access import Sight, agency_scope, scope_of, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.arrival import arrival_code
 from services.intake.domain.cases import Case
-from services.intake.domain.household import Facts
+from services.intake.domain.household import Facts, OnePlace
 from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, NeedId, WorkerName
 
-_FACTS = """
+# By which name the one place of a row of `household` goes; nothing while it hides.
+ONE_PLACE = """
+(SELECT CASE WHEN own IS NOT NULL THEN coalesce(shared, own) END FROM keystore.one_place
+ WHERE one_place.household_id = household.household_id) AS one_place_key,
+(SELECT one_place.revision FROM keystore.one_place
+ WHERE one_place.household_id = household.household_id) AS one_place_revision
+"""
+_FACTS = f"""
+{ONE_PLACE},
 case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, recorded_at, closed_at,
 arrival_code, version, adults, children, infants, newborn_space_from_week, wheelchair, pets, unsheltered, confidential, area,
 revision, avoid,
@@ -192,4 +200,7 @@ def facts_in(row: asyncpg.Record) -> Facts:
         area=row["area"],
         revision=row["revision"],
         avoid=frozenset(row["avoid"]),
+        one_place=None
+        if row["one_place_revision"] is None
+        else OnePlace(row["one_place_key"], row["one_place_revision"]),
     )

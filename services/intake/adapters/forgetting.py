@@ -19,6 +19,8 @@ FORGET = (
     "WHERE subject_id = consent_id AND (person_ids && $1::uuid[] OR signer_id = ANY ($1::uuid[]))",
     "DELETE FROM person WHERE person_id = ANY ($1::uuid[])",
     "UPDATE imported SET digest = '' WHERE household_id = ANY ($1::uuid[])",
+    "DELETE FROM keystore.household_token WHERE household_id = ANY ($1::uuid[])",
+    "DELETE FROM keystore.one_place WHERE household_id = ANY ($1::uuid[])",
     "DELETE FROM household_change WHERE household_id = ANY ($1::uuid[])",
 )
 _ERASE_HOUSEHOLD = """

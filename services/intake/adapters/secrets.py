@@ -16,16 +16,19 @@ ON CONFLICT DO NOTHING
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """`arrival` is behind arrival codes, `digest` behind the digests of imported households."""
+    """`arrival` is behind arrival codes, `digest` behind the digests of imported households, `one_place` behind
+    what tells that two entries are one household."""
 
     arrival: bytes = field(repr=False)
     digest: bytes = field(repr=False)
+    one_place: bytes = field(repr=False)
 
 
 async def secrets_of(database: Database, keyring: Keyring) -> Secrets:
     return Secrets(
         arrival=await _secret(database, keyring, "arrival-code"),
         digest=await _secret(database, keyring, "import-digest"),
+        one_place=await _secret(database, keyring, "one-place"),
     )
 
 

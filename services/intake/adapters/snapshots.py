@@ -7,16 +7,16 @@ from services.chassis.clock import Clock
 from services.chassis.database import Connection
 from services.chassis.envelope import Announcement
 from services.chassis.topics import Topic
-from services.intake.adapters.cases import facts_in
+from services.intake.adapters.cases import ONE_PLACE, facts_in
 from services.intake.adapters.needs import need_in
 from services.intake.adapters.wire import announcement
 from services.intake.domain.events import CaseSnapshot
 from services.intake.domain.ids import ArrivalCode, CaseId
 
 _KEYS = "SELECT case_id FROM case_file WHERE case_id > $1 ORDER BY case_id LIMIT 1000"
-_CASE = """
+_CASE = f"""
 SELECT closed_at IS NOT NULL AS closed, arrival_code, adults, children, infants, newborn_space_from_week,
-       wheelchair, pets, unsheltered, confidential, area, revision, avoid
+       wheelchair, pets, unsheltered, confidential, area, revision, avoid, {ONE_PLACE}
 FROM case_file JOIN household USING (household_id) WHERE case_id = $1
 """
 _OPEN_NEEDS = """

@@ -11,6 +11,7 @@ import asyncpg
 from services.chassis.keyring import DataKey, Keyring
 from services.chassis.work import Work
 from services.intake.adapters.agencies import PostgresAgencies
+from services.intake.adapters.one_place import PostgresOnePlaces
 from services.intake.application.ports import HouseholdSecrets, KnownHousehold, KnownPerson, NewCase
 from services.intake.domain.cases import Case
 from services.intake.domain.contact import Channel, SafeContact, Voicemail
@@ -64,15 +65,19 @@ Keys = Mapping[UUID, DataKey]
 
 
 class PostgresVault:
-    def __init__(self, work: Work, keyring: Keyring, agencies: PostgresAgencies) -> None:
+    def __init__(
+        self, work: Work, keyring: Keyring, agencies: PostgresAgencies, one_places: PostgresOnePlaces
+    ) -> None:
         self._work = work
         self._keyring = keyring
         self._agencies = agencies
+        self._one_places = one_places
 
     async def keep(self, case: NewCase) -> None:
         """Seal what is new; persons who come from another household keep their keys."""
         persons = [each.person_id for each in case.known.persons]
         keys = await self._keys(case.agency_id, persons) if case.parted else {}
+        await self._one_places.begin(case.case_id, case.household_id, case.agency_id, case.known)
         await self._keep(case.household_id, case.agency_id, case.known, keys)
 
     async def change(self, case: Case, known: KnownHousehold, leaving: Collection[PersonId] = ()) -> None:
@@ -83,6 +88,7 @@ class PostgresVault:
         self._work.write(_FORGET_KEYS, case.household_id, remembered)
         self._work.write(_FORGET_PERSONS, case.household_id, remembered)
         keys = await self._keys(case.agency_id, [case.household_id, *staying])
+        await self._one_places.change(case, known)
         await self._keep(case.household_id, case.agency_id, known, keys)
 
     async def key(self, agency_id: AgencyId, subject_id: UUID) -> DataKey:

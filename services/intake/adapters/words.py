@@ -4,7 +4,7 @@ from datetime import date
 
 from aid.common.v1 import common_pb2 as common
 
-from services.intake.domain.household import Facts
+from services.intake.domain.household import Facts, OnePlace
 from services.intake.domain.needs import Need, NeedKind, Urgency
 
 KIND = {word: common.NeedKind.Value(f"NEED_KIND_{word.name}") for word in NeedKind}
@@ -39,7 +39,12 @@ def facts_message(facts: Facts) -> common.Facts:
         area=facts.area,
         revision=facts.revision,
         avoid=sorted(facts.avoid),
+        one_place=None if facts.one_place is None else _one_place(facts.one_place),
     )
+
+
+def _one_place(one_place: OnePlace) -> common.OnePlace:
+    return common.OnePlace(key=str(one_place.key or ""), revision=one_place.revision)
 
 
 def iso(day: date | None) -> str:

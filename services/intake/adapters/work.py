@@ -22,6 +22,8 @@ from services.intake.adapters.household_changes import PostgresHouseholdChanges
 from services.intake.adapters.imports import PostgresImports
 from services.intake.adapters.merges import PostgresMerges
 from services.intake.adapters.needs import PostgresNeeds
+from services.intake.adapters.norms import PostgresNorms
+from services.intake.adapters.one_place import PostgresOnePlaces
 from services.intake.adapters.referrals import PostgresReferrals
 from services.intake.adapters.search import PostgresSearch, Shelves
 from services.intake.adapters.secrets import Secrets
@@ -59,7 +61,8 @@ class PostgresWork(IntakeWork):
         self.cause = None
         self.zone = outfit.zone
         agencies = PostgresAgencies(self, outfit.keyring)
-        vault = PostgresVault(self, outfit.keyring, agencies)
+        one_places = PostgresOnePlaces(self, outfit.secrets.one_place)
+        vault = PostgresVault(self, outfit.keyring, agencies, one_places)
         needs = PostgresNeeds(self)
         self.agencies = agencies
         self.vault = vault
@@ -76,12 +79,14 @@ class PostgresWork(IntakeWork):
         self.consents = PostgresConsents(self, outfit.keyring, agencies, outfit.secrets)
         notes = CaseNotes(self, outfit.keyring, agencies)
         self.glass = PostgresGlass(self, notes)
+        self.norms = PostgresNorms(self, notes)
         self.stays = PostgresStays(self)
         self.alarms = PostgresAlarms(self, notes, outfit.metrics)
         self.tasks = PostgresTasks(self, notes)
         self.situations = PostgresSituations(self, notes)
         self.search = PostgresSearch(self, vault, outfit.shelves)
         self.merges = PostgresMerges(self)
+        self.one_places = self._one_places = one_places
         self._topic = outfit.cases_topic
         self._watchers = outfit.watchers
         self._metrics = outfit.metrics
@@ -92,7 +97,7 @@ class PostgresWork(IntakeWork):
             *(
                 announcement(
                     self._topic,
-                    event,
+                    self._one_places.named(event),
                     occurred_at=occurred_at or self.now,
                     recorded_at=self.now,
                     cause=self.cause,
@@ -102,6 +107,11 @@ class PostgresWork(IntakeWork):
         )
 
         self.after_commit(lambda: self._count(events))
+
+    async def _commit(self) -> None:
+        """A household that goes by another name says so, also where nothing else is told of its change."""
+        self.tell(*self._one_places.untold())
+        await super()._commit()
 
     def _count(self, events: Sequence[CaseEvent]) -> None:
         """Households in hiding are in no figure: one more would say that there is one, and when."""

@@ -9,6 +9,7 @@ from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import Sight, must_act, sight
 from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
+from services.intake.domain.events import HouseholdChanged
 from services.intake.domain.ids import CaseId, MergeId
 from services.intake.domain.merge import Merge, check_merge, check_undo
 from services.intake.domain.refusal import not_found
@@ -26,12 +27,13 @@ class MergeCases:
 
 
 async def merge_cases(work: IntakeWork, command: MergeCases) -> MergeId:
-    """Both cases stay as they are, row by row; what is added is the statement."""
+    """Both cases stay as they are, row by row; what is added is the statement, and that the two get one place."""
     kept, merged = await _both(work, command)
     merges = await work.merges.of([kept.case_id, merged.case_id])
     check_merge(kept, merged, (command.kept_version, command.merged_version), merges)
     merge = Merge(MergeId(uuid7()), kept.case_id, merged.case_id, command.asker.worker, work.now)
     work.merges.begin(merge, kept.agency_id)
+    await _share(work, merged, kept)
     _wake(work, merge)
     return merge.merge_id
 
@@ -45,6 +47,9 @@ async def undo_merge(work: IntakeWork, asker: Asker, merge_id: MergeId) -> None:
     must_act(found.case, found.viewer)
     searching(found.viewer)
     check_undo(merge)
+    merged = await work.cases.find(merge.merged, asker.worker)
+    if merged is not None:
+        await _share(work, merged, None)
     work.merges.undo(merge_id, asker.worker, work.now)
     _wake(work, merge)
 
@@ -72,6 +77,15 @@ async def _both(work: IntakeWork, command: MergeCases) -> tuple[Case, Case]:
             raise not_found()
         seen[case_id] = case
     return seen[command.kept], seen[command.merged]
+
+
+async def _share(work: IntakeWork, merged: Case, kept: Case | None) -> None:
+    """Tell matching, which gives both of them one place for a night."""
+    shared = await work.one_places.share(
+        merged.case_id, merged.household_id, None if kept is None else kept.household_id
+    )
+    if shared is not None and merged.closed_at is None:
+        work.tell(HouseholdChanged(merged.case_id, merged.facts))
 
 
 def _wake(work: IntakeWork, merge: Merge) -> None:

@@ -1,11 +1,11 @@
 """What finding someone again needs from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from services.intake.domain.household import Person
+from services.intake.domain.household import Household, OnePlace, Person
 from services.intake.domain.ids import AgencyId, CaseId, HouseholdId, MergeId, PersonId, WorkerName
 from services.intake.domain.merge import Merge
 from services.intake.domain.search import Candidate, Wanted
@@ -45,4 +45,18 @@ class Merges(Protocol):
 
     async def of(self, case_ids: Sequence[CaseId]) -> Sequence[Merge]:
         """All in which one of these cases has a part, undone ones included, newest first."""
+        ...
+
+
+class OnePlaces(Protocol):
+    """By which random name each household's one place for a night goes, whoever entered it."""
+
+    async def look(self, households: Collection[Household]) -> None:
+        """Look up many at once, for whoever opens many cases in one work."""
+        ...
+
+    async def share(
+        self, case_id: CaseId, household_id: HouseholdId, with_: HouseholdId | None
+    ) -> OnePlace | None:
+        """The household goes by another one's name from now on, or (None) by its own again. None: nothing changed."""
         ...

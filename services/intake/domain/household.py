@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import Enum
+from uuid import UUID
 
 from services.intake.domain.contact import NOBODY, SafeContact, checked_contact
 from services.intake.domain.refusal import invalid
@@ -92,13 +93,23 @@ class Household:
 
 
 @dataclass(frozen=True, slots=True)
+class OnePlace:
+    """By which random name the household's one place for a night goes: the same for every entry of one household,
+    none while it hides. `revision` rises with every change of it, on its own."""
+
+    key: UUID | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What others may know of a household: sizes, bands and flags.
 
     `newborn_space_from_week` is an ISO week ("2026-W48") or empty, and stands in for a due date. `revision`
     rises by one with every change of the household, told or not, so that whoever hears of facts in another order
     keeps the newest, and of two workers who change it at once the second notices. `avoid` are ids of offers or of
-    their providers, to none of which the household may be sent.
+    their providers, to none of which the household may be sent. `one_place` is None where nothing is said of it,
+    and is no part of what makes facts differ: it has a revision of its own.
     """
 
     adults: int
@@ -112,6 +123,7 @@ class Facts:
     area: str
     revision: int
     avoid: frozenset[str] = frozenset()
+    one_place: OnePlace | None = field(default=None, compare=False)
 
     @property
     def nobody(self) -> bool:

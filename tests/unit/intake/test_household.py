@@ -112,7 +112,7 @@ def test_what_cannot_be_is_refused_without_being_repeated(household: Household, 
 def test_facts_have_no_field_for_anything_personal() -> None:
     assert set(Facts.__slots__) == {
         *("adults", "children", "infants", "newborn_space_from_week", "wheelchair", "pets"),
-        *("unsheltered", "confidential", "area", "revision"),
+        *("unsheltered", "confidential", "area", "revision", "avoid", "one_place"),
     }
 
 

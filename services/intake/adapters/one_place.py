@@ -1,0 +1,180 @@
+"""By which random name each household's one place goes, in PostgreSQL beside the keys."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from services.chassis.ids import random_id
+from services.chassis.work import Work
+from services.intake.application.ports import KnownHousehold
+from services.intake.domain import events
+from services.intake.domain.cases import Case
+from services.intake.domain.events import CaseEvent
+from services.intake.domain.household import Facts, Household, OnePlace
+from services.intake.domain.ids import AgencyId, CaseId, HouseholdId
+from services.intake.domain.one_place import tokens_of
+
+_ANCHORS = "SELECT token, key FROM keystore.one_place_anchor WHERE token = ANY ($1::bytea[])"
+_STANDING = """
+SELECT own, shared, revision, ARRAY(
+    SELECT token FROM keystore.household_token AS told WHERE told.household_id = $1
+) AS tokens
+FROM keystore.one_place WHERE household_id = $1
+"""
+_NAME = """
+INSERT INTO keystore.one_place_anchor (token, key)
+SELECT token, key FROM unnest($1::bytea[], $2::uuid[]) AS new (token, key)
+ON CONFLICT (token) DO UPDATE SET key = same_or_again(one_place_anchor.key, EXCLUDED.key)
+"""
+_BELONG = """
+INSERT INTO keystore.household_token (household_id, agency_id, token)
+SELECT household_id, agency_id, token
+FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS new (household_id, agency_id, token)
+ON CONFLICT DO NOTHING
+"""
+_KEEP = """
+INSERT INTO keystore.one_place (household_id, agency_id, own, revision)
+SELECT household_id, agency_id, own, revision
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[]) AS new (household_id, agency_id, own, revision)
+ON CONFLICT (household_id) DO UPDATE SET own = EXCLUDED.own, revision = EXCLUDED.revision
+"""
+_LOSE = "DELETE FROM keystore.household_token WHERE household_id = $1 AND token <> ALL ($2::bytea[])"
+_SHARE = """
+UPDATE keystore.one_place SET shared = $2, revision = $3 WHERE household_id = $1 AND revision = $3 - 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is written of a household."""
+
+    own: UUID | None
+    shared: UUID | None
+    revision: int
+    tokens: frozenset[bytes]
+
+    @property
+    def told(self) -> OnePlace:
+        return OnePlace(self.shared or self.own, self.revision)
+
+
+_NOTHING = _Standing(None, None, 0, frozenset())
+
+
+class PostgresOnePlaces:
+    """Each event with facts carries the name that this work has written for its case (`named`); a name that
+    nothing else tells of is told at the end (`untold`)."""
+
+    def __init__(self, work: Work, secret: bytes) -> None:
+        self._work = work
+        self._secret = secret
+        self._anchors: dict[bytes, UUID | None] = {}
+        self._names: dict[CaseId, OnePlace] = {}
+        self._untold: dict[CaseId, Facts] = {}
+
+    def named(self, event: CaseEvent) -> CaseEvent:
+        match event:
+            case (
+                events.CaseOpened()
+                | events.HouseholdChanged()
+                | events.NeedReported()
+                | events.CaseSnapshot()
+            ):
+                self._untold.pop(event.case_id, None)
+                if (name := self._names.get(event.case_id)) is not None:
+                    return replace(event, facts=replace(event.facts, one_place=name))
+        return event
+
+    def untold(self) -> list[CaseEvent]:
+        return [events.HouseholdChanged(case_id, facts) for case_id, facts in self._untold.items()]
+
+    async def look(self, households: Collection[Household]) -> None:
+        """Look up many at once, for whoever opens many cases in one work."""
+        await self._look([token for each in households for token in self._tokens(each)])
+
+    async def begin(
+        self, case_id: CaseId, household_id: HouseholdId, agency_id: AgencyId, known: KnownHousehold
+    ) -> None:
+        """For a new household: the name that somebody else's entry of it has, or a new one. None for who hides."""
+        if tokens := self._tokens(known.household):
+            await self._write(case_id, household_id, agency_id, tokens, _NOTHING)
+        elif not known.household.confidential:
+            self._keep(case_id, household_id, agency_id, random_id(), _NOTHING)
+
+    async def change(self, case: Case, known: KnownHousehold) -> None:
+        """For a household that may be called otherwise now, or hide, or hide no more."""
+        case_id, household_id, agency_id = case.case_id, case.household_id, case.agency_id
+        standing = await self._standing(household_id)
+        tokens = self._tokens(known.household)
+        if known.household.confidential == (standing.own is None) and standing.tokens == set(tokens):
+            return
+        if case.closed_at is None:
+            self._untold[case_id] = known.facts
+        if standing.tokens - set(tokens):
+            self._work.write(_LOSE, household_id, list(tokens))
+        if known.household.confidential:
+            self._keep(case_id, household_id, agency_id, None, standing)
+        elif tokens:
+            await self._write(case_id, household_id, agency_id, tokens, standing)
+        else:
+            self._keep(case_id, household_id, agency_id, random_id(), standing)
+
+    async def share(
+        self, case_id: CaseId, household_id: HouseholdId, with_: HouseholdId | None
+    ) -> OnePlace | None:
+        """The household goes by another one's name from now on, or (None) by its own again. None: nothing changed."""
+        standing = await self._standing(household_id)
+        name = None if with_ is None else (await self._standing(with_)).told.key
+        if standing.own is None or standing.shared == name:
+            return None
+        self._work.write(_SHARE, household_id, name, standing.revision + 1, expect=1)
+        name_told = self._names[case_id] = OnePlace(name or standing.own, standing.revision + 1)
+        return name_told
+
+    async def _write(
+        self,
+        case_id: CaseId,
+        household_id: HouseholdId,
+        agency_id: AgencyId,
+        tokens: Sequence[bytes],
+        standing: _Standing,
+    ) -> None:
+        await self._look(tokens)
+        name = next((known for each in tokens if (known := self._anchors[each])), None) or random_id()
+        for token in tokens:
+            if self._anchors[token] is None:
+                self._anchors[token] = name
+                self._work.collect(_NAME, token, name)
+            self._work.collect(_BELONG, household_id, agency_id, token)
+        self._keep(case_id, household_id, agency_id, name, standing)
+
+    def _keep(
+        self,
+        case_id: CaseId,
+        household_id: HouseholdId,
+        agency_id: AgencyId,
+        own: UUID | None,
+        standing: _Standing,
+    ) -> None:
+        revision = standing.revision + 1
+        self._work.collect(_KEEP, household_id, agency_id, own, revision)
+        key = None if own is None else standing.shared or own
+        self._names[case_id] = OnePlace(key, revision)
+
+    def _tokens(self, household: Household) -> tuple[bytes, ...]:
+        return tokens_of(self._secret, household, self._work.now.date())
+
+    async def _look(self, tokens: Collection[bytes]) -> None:
+        unknown = [each for each in tokens if each not in self._anchors]
+        if not unknown:
+            return
+        self._anchors |= dict.fromkeys(unknown)
+        for row in await self._work.peek(_ANCHORS, unknown):
+            self._anchors[row["token"]] = row["key"]
+
+    async def _standing(self, household_id: HouseholdId) -> _Standing:
+        rows = await self._work.peek(_STANDING, household_id)
+        if not rows:
+            return _NOTHING
+        [row] = rows
+        return _Standing(row["own"], row["shared"], row["revision"], frozenset(row["tokens"]))
