@@ -292,19 +292,35 @@ async def test_how_to_reach_a_household_and_where_never_to_send_it(intake: Intak
     ("method", "request_", "reason"),
     [
         ("ChangeHousehold", pb.ChangeHouseholdRequest(), "revision-missing"),
-        ("AddPerson", pb.AddPersonRequest(person={"birth_date": "2031-01-01"}), "birth-date-impossible"),
-        ("AddPerson", pb.AddPersonRequest(person={"note": "x" * 4001}), "text-too-long"),
+        (
+            "AddPerson",
+            pb.AddPersonRequest(person=messages.Person(birth_date="2031-01-01")),
+            "birth-date-impossible",
+        ),
+        ("AddPerson", pb.AddPersonRequest(person=messages.Person(note="x" * 4001)), "text-too-long"),
         ("ChangePerson", pb.ChangePersonRequest(person_id="42"), "id-malformed"),
         ("ChangePerson", pb.ChangePersonRequest(person_id=new_id()), "not-found"),
         ("RecordBirth", pb.RecordBirthRequest(mother_id=new_id()), "not-found"),
-        ("ChangeHousehold", pb.ChangeHouseholdRequest(change={"area": "12 Elm St"}), "area-invalid"),
+        (
+            "ChangeHousehold",
+            pb.ChangeHouseholdRequest(change=pb.HouseholdChange(area="12 Elm St")),
+            "area-invalid",
+        ),
         (
             "SetSafeContact",
-            pb.SetSafeContactRequest(safe_contact={"channel": "CHANNEL_TEXT"}),
+            pb.SetSafeContactRequest(safe_contact=pb.SafeContact(channel=pb.CHANNEL_TEXT)),
             "address-mismatch",
         ),
-        ("SetSafeContact", pb.SetSafeContactRequest(safe_contact={"earliest": "noon"}), "time-malformed"),
-        ("SetSafeContact", pb.SetSafeContactRequest(safe_contact={"earliest": "12:00"}), "channel-missing"),
+        (
+            "SetSafeContact",
+            pb.SetSafeContactRequest(safe_contact=pb.SafeContact(earliest="noon")),
+            "time-malformed",
+        ),
+        (
+            "SetSafeContact",
+            pb.SetSafeContactRequest(safe_contact=pb.SafeContact(earliest="12:00")),
+            "channel-missing",
+        ),
         ("SetPlacesToAvoid", pb.SetPlacesToAvoidRequest(avoid=["motel"]), "id-malformed"),
         (
             "SetPlacesToAvoid",

@@ -4,11 +4,14 @@ Whoever keeps something of a person in a table of their own adds a statement to 
 person's key needs none: it is unreadable with the first of them.
 """
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from uuid import UUID
 
 from services.chassis import idempotency
 from services.chassis.work import Work
+from services.intake.adapters.secrets import Secrets
 from services.intake.domain.cases import Case
 
 # Each is given the ids of persons or households, $1 uuid[].
@@ -17,8 +20,18 @@ FORGET = (
     # Where the evidence of a consent lies is said in words.
     "DELETE FROM keystore.subject_key USING consent "
     "WHERE subject_id = consent_id AND (person_ids && $1::uuid[] OR signer_id = ANY ($1::uuid[]))",
+    # What an import said of the household may be tried against this digest; the next import compares anew.
+    """
+    UPDATE imported SET digest = ''
+    WHERE household_id = ANY ($1::uuid[])
+       OR household_id IN (SELECT household_id FROM person WHERE person_id = ANY ($1::uuid[]))
+    """,
+    # Where the evidence of a consent lies may tell of any of its persons.
+    """
+    DELETE FROM keystore.subject_key
+    WHERE subject_id IN (SELECT consent_id FROM consent WHERE person_ids && $1::uuid[])
+    """,
     "DELETE FROM person WHERE person_id = ANY ($1::uuid[])",
-    "UPDATE imported SET digest = '' WHERE household_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.household_token WHERE household_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.one_place WHERE household_id = ANY ($1::uuid[])",
     "DELETE FROM household_change WHERE household_id = ANY ($1::uuid[])",
@@ -41,15 +54,39 @@ WHERE case_id = $1 AND withdrawn_at IS NULL AND met_at IS NULL
 """
 
 
+_BAR = """
+INSERT INTO erased_person (household_id, agency_id, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+"""
+_BARRED = "SELECT digest FROM erased_person WHERE agency_id = $1 AND digest = ANY ($2::bytea[])"
+
+
 class PostgresForgetting:
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, secrets: Secrets) -> None:
         self._work = work
+        self._secrets = secrets
 
     def forget(self, subjects: Sequence[UUID]) -> None:
         """Nobody can read them from the commit of this work on, whatever is left of them elsewhere."""
         for statement in FORGET:
             self._work.write(statement, list(subjects))
         idempotency.forget(self._work, subjects)
+
+    def bar_return(self, case: Case, source_key: str) -> None:
+        """An export that names the person so does not bring them back."""
+        if source_key:
+            self._work.write(_BAR, case.household_id, case.agency_id, self._digest(case, source_key))
+
+    async def barred(self, case: Case, source_keys: Sequence[str]) -> set[str]:
+        """Those of them by whose name somebody of this agency was erased."""
+        digests = {self._digest(case, key): key for key in source_keys if key}
+        if not digests:
+            return set()
+        rows = await self._work.peek(_BARRED, case.agency_id, list(digests))
+        return {digests[row["digest"]] for row in rows}
+
+    def _digest(self, case: Case, source_key: str) -> bytes:
+        said = f"erased:{case.agency_id}:{source_key}".encode()
+        return hmac.digest(self._secrets.digest, said, hashlib.sha256)
 
     def erase_case(self, case: Case) -> None:
         """The household is nobody, and its case is closed. It stays as confidential as it was: an answer that

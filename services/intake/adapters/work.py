@@ -24,6 +24,7 @@ from services.intake.adapters.merges import PostgresMerges
 from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.norms import PostgresNorms
 from services.intake.adapters.one_place import PostgresOnePlaces
+from services.intake.adapters.places import PostgresPlaces
 from services.intake.adapters.referrals import PostgresReferrals
 from services.intake.adapters.search import PostgresSearch, Shelves
 from services.intake.adapters.secrets import Secrets
@@ -71,10 +72,11 @@ class PostgresWork(IntakeWork):
         self.referrals = PostgresReferrals(self)
         self.allocations = PostgresAllocations(self)
         self.desk = PostgresDesk(self)
+        self.places = PostgresPlaces(self, outfit.secrets)
         self.access_log = PostgresAccessLog(self)
         self.imports = PostgresImports(self, outfit.secrets)
         self.changes = PostgresHouseholdChanges(self)
-        self.forgetting = PostgresForgetting(self)
+        self.forgetting = PostgresForgetting(self, outfit.secrets)
         self.clocks = PostgresClocks(self)
         self.consents = PostgresConsents(self, outfit.keyring, agencies, outfit.secrets)
         notes = CaseNotes(self, outfit.keyring, agencies)

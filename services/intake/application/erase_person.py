@@ -16,6 +16,7 @@ async def erase_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Edi
     """
     editing = await begin(work, edit, closed_too=True)
     erased = editing.person(person_id)
+    work.forgetting.bar_return(editing.case, erased.source_key)
     staying = [each for each in editing.known.persons if each != erased]
     if not staying:
         return await _erase_household(work, editing, person_id)

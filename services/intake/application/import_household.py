@@ -9,11 +9,12 @@ from services.intake.application.household_changed import household_changed, kno
 from services.intake.application.open_case import needs_of
 from services.intake.application.ports import Imported, IntakeWork, KnownHousehold, NewCase
 from services.intake.application.reconcile_household import reconcile_household
+from services.intake.domain.cases import Case
 from services.intake.domain.events import CaseClosed, CaseOpened, NeedReported
 from services.intake.domain.household import checked, facts_of
 from services.intake.domain.ids import AgencyId, CaseId, HouseholdId, NeedId, WorkerName
 from services.intake.domain.imports import ImportedHousehold, ImportOutcome, checked_import, mark
-from services.intake.domain.refusal import invalid
+from services.intake.domain.refusal import invalid, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,9 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
     case = await work.cases.lock(known.case_id, source.imported_by)
     if case is None:
         raise LookupError("an imported household has lost its case")
+    if case.facts.nobody:
+        raise refused("household-erased", "The household was erased here; an export does not bring it back.")
+    row = await _without_erased(work, case, row)
     if known.digest == digest:
         return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), ImportOutcome.UNCHANGED)
     if case.closed_at is not None and not row.closed:
@@ -55,6 +59,19 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
     work.imports.remember(source.source_id, row.source_key, remembered)
     outcome = ImportOutcome.CHANGED if changed else ImportOutcome.UNCHANGED
     return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), outcome)
+
+
+async def _without_erased(work: IntakeWork, case: Case, row: ImportedHousehold) -> ImportedHousehold:
+    """The row without persons who were erased here."""
+    barred = await work.forgetting.barred(case, row.person_source_keys)
+    if not barred:
+        return row
+    together = zip(row.person_source_keys, row.household.persons, strict=True)
+    left = [(key, person) for key, person in together if key not in barred]
+    if not left:
+        raise refused("persons-erased", "Everybody of the household was erased here.")
+    household = replace(row.household, persons=tuple(person for _, person in left))
+    return replace(row, household=household, person_source_keys=tuple(key for key, _ in left))
 
 
 def digest_of(work: IntakeWork, source: ImportSource, row: ImportedHousehold) -> bytes:

@@ -1,0 +1,165 @@
+"""Who is erased is gone: the key, the row, what commands said and answered; and the others hear of it."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aid.intake.v1 import events_pb2 as events
+from aid.intake.v1 import households_pb2 as pb
+from aid.intake.v1 import intake_pb2 as messages
+
+from services.chassis.errors import AidError
+from services.intake.domain.refusal import Refusal
+from tests.support.intake import (
+    ADVOCATE,
+    COLLEAGUE,
+    OPERATOR,
+    OUTREACH,
+    Intake,
+    household,
+    lodging,
+    open_request,
+    opened_intake,
+)
+from tests.support.stack import RunningStack
+
+
+@pytest.fixture(scope="module")
+async def intake(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Intake]:
+    async with opened_intake(stack, Path(tmp_path_factory.mktemp("erase"))) as opened:
+        yield opened
+
+
+async def seen(intake: Intake, case_id: str, who: Any = COLLEAGUE) -> pb.HouseholdView:
+    answer = await intake.ask("GetHousehold", pb.GetHouseholdRequest(case_id=case_id), who)
+    view: pb.HouseholdView = answer.household
+    return view
+
+
+async def erase(
+    intake: Intake, case_id: str, index: int, who: Any = COLLEAGUE, key: str | None = None
+) -> str:
+    view = await seen(intake, case_id, who)
+    person_id = view.persons[index].person_id
+    request = pb.ErasePersonRequest(case_id=case_id, expected_revision=view.revision, person_id=person_id)
+    await intake.ask("ErasePerson", request, who, key)
+    return person_id
+
+
+async def count(intake: Intake, query: str, *arguments: object) -> int:
+    return int(await intake.database.pool.fetchval(query, *arguments))
+
+
+async def test_an_erased_person_leaves_no_key_no_row_and_no_answer(intake: Intake) -> None:
+    key, request = str(uuid.uuid4()), open_request(lodging(2))
+    opened = await intake.ask("OpenCase", request, OUTREACH, key)
+    kept = "SELECT answer || fingerprint FROM idempotency WHERE key = $1"
+    assert await intake.database.pool.fetchval(kept, key) != b""
+    erased = uuid.UUID(await erase(intake, opened.case_id, 1))
+    assert await count(intake, "SELECT count(*) FROM person WHERE person_id = $1", erased) == 0
+    keys = "SELECT count(*) FROM keystore.subject_key WHERE subject_id = $1"
+    assert await count(intake, keys, erased) == 0
+    assert await intake.database.pool.fetchval(kept, key) == b""
+    view = await seen(intake, opened.case_id)
+    assert [each.person.given_name for each in view.persons] == ["Mara"]
+    changed = (await intake.announced(opened.case_id))[-1]
+    assert isinstance(changed, events.HouseholdChanged)
+    assert (changed.facts.infants, changed.facts.revision) == (0, 2)
+
+
+async def test_an_entry_that_a_phone_sends_again_does_not_bring_the_person_back(intake: Intake) -> None:
+    key, request = str(uuid.uuid4()), open_request(lodging(2))
+    opened = await intake.ask("OpenCase", request, OUTREACH, key)
+    await erase(intake, opened.case_id, 1)
+    before = await intake.count("case_file")
+    with pytest.raises(AidError) as refused:
+        await intake.ask("OpenCase", request, OUTREACH, key)
+    assert refused.value.reason == "idempotency-key-reused"
+    assert await intake.count("case_file") == before
+
+
+async def test_with_the_last_person_the_case_is_gone(intake: Intake) -> None:
+    person = messages.Person(given_name="Mara", note="a word")
+    request = open_request(lodging(2), household=household(persons=[person], survivor=True))
+    opened = await intake.ask("OpenCase", request, ADVOCATE)
+    erasing = str(uuid.uuid4())
+    await erase(intake, opened.case_id, 0, ADVOCATE, erasing)
+    told = [type(each).__name__ for each in await intake.announced(opened.case_id)]
+    assert told == ["CaseOpened", "NeedReported", "CaseErased"]
+    case_id = uuid.UUID(opened.case_id)
+    case = await intake.database.pool.fetchrow(
+        "SELECT * FROM case_file JOIN household USING (household_id) WHERE case_id = $1", case_id
+    )
+    assert case is not None
+    assert (case["closed_at"] is None, case["arrival_code"], case["sealed"]) == (False, None, b"")
+    assert (case["adults"], case["area"], list(case["avoid"])) == (0, "", [])
+    assert case["confidential"], "a word that changed by this would tell of it"
+    keys = "SELECT count(*) FROM keystore.subject_key WHERE subject_id = ANY ($1::uuid[])"
+    assert await count(intake, keys, [case["household_id"], case_id]) == 0
+    assert (
+        await count(intake, "SELECT count(*) FROM need WHERE case_id = $1 AND withdrawn_at IS NULL", case_id)
+        == 0
+    )
+    for method, asked in (
+        ("GetHousehold", pb.GetHouseholdRequest(case_id=opened.case_id)),
+        (
+            "ErasePerson",
+            pb.ErasePersonRequest(case_id=opened.case_id, expected_revision=1, person_id=str(case_id)),
+        ),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await intake.ask(method, asked, ADVOCATE)
+        assert refused.value.reason in ("not-found", "case-closed")
+    assert (await intake.case(opened.case_id, ADVOCATE)).status == "closed"
+    async with intake.application.works.database.transaction() as connection:
+        await connection.speak_for("region")
+        source = intake.application.snapshots["aid.intake.cases.v1"]
+        snapshot = await source.snapshot(connection, opened.case_id)
+    assert snapshot is not None
+    told_again = events.CaseSnapshot.FromString(snapshot.payload)
+    assert (told_again.closed, told_again.facts.adults, told_again.arrival_code) == (True, 0, "")
+
+
+async def test_a_person_of_a_closed_case_may_be_erased_too(intake: Intake) -> None:
+    opened = await intake.ask("OpenCase", open_request(lodging(2)), OUTREACH)
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=opened.case_id), OUTREACH)
+    await erase(intake, opened.case_id, 0)
+    assert [each.person.given_name for each in (await seen(intake, opened.case_id)).persons] == ["Ivo"]
+    await erase(intake, opened.case_id, 0)
+    told = [type(each).__name__ for each in await intake.announced(opened.case_id)]
+    assert told[-2:] == ["HouseholdChanged", "CaseErased"]
+
+
+async def test_the_next_export_does_not_bring_an_erased_person_back(intake: Intake) -> None:
+    def row(**changes: Any) -> messages.ImportHouseholdsRequest:
+        imported = messages.ImportedHousehold(
+            source_key="h1", agency_source_key="org", household=household(**changes),
+            person_source_keys=["p1", "p2"], opened_on="2026-11-01",
+        )  # fmt: skip
+        return messages.ImportHouseholdsRequest(
+            source_id="system", as_of="2026-11-24", households=[imported],
+            agencies=[messages.ImportedAgency(source_key="org", name="Old Mill")],
+        )  # fmt: skip
+
+    async def imported(request: messages.ImportHouseholdsRequest) -> Any:
+        answer = await intake.ask("ImportHouseholds", request, OPERATOR)
+        return answer.results[0]
+
+    first = await imported(row())
+    theirs = await intake.database.pool.fetchval(
+        "SELECT agency_id::text FROM case_file WHERE case_id = $1", uuid.UUID(first.case_id)
+    )
+    worker = type(COLLEAGUE)("their worker", theirs, frozenset({"case_manager"}))
+    await erase(intake, first.case_id, 1, worker)
+    for request in (row(), row(pets=True)):
+        assert (await imported(request)).case_id == first.case_id
+        assert [each.person.given_name for each in (await seen(intake, first.case_id, worker)).persons] == [
+            "Mara"
+        ]
+    await erase(intake, first.case_id, 0, worker)
+    before = await intake.count("case_file")
+    again = await imported(row(pets=False))
+    assert (again.outcome, again.reason) == ("refused", "household-erased")
+    assert await intake.count("case_file") == before
