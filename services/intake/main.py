@@ -36,7 +36,16 @@ from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
 from services.intake.domain.access import REGION
-from services.intake.entrypoints import agencies, consents, entries, households_rules, search, stays
+from services.intake.entrypoints import (
+    agencies,
+    consents,
+    entries,
+    households_rules,
+    needs,
+    places,
+    search,
+    stays,
+)
 from services.intake.entrypoints.agencies import AgencyRpc
 from services.intake.entrypoints.consents import ConsentRpc
 from services.intake.entrypoints.deadlines import deadlines
@@ -44,6 +53,8 @@ from services.intake.entrypoints.door import Door
 from services.intake.entrypoints.entries import EntryRpc
 from services.intake.entrypoints.events import handlers
 from services.intake.entrypoints.households import HouseholdRpc
+from services.intake.entrypoints.needs import NeedRpc
+from services.intake.entrypoints.places import PlaceRpc
 from services.intake.entrypoints.rpc import IntakeRpc
 from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
 from services.intake.entrypoints.search import SearchRpc
@@ -100,8 +111,10 @@ def assemble(
                 households_rules.ROUTES,
             ),
             Service(agencies.SERVICE, AgencyRpc(door, break_glass_lasts), agencies.RULES, agencies.ROUTES),
+            Service(places.SERVICE, PlaceRpc(door, hub, areas), places.RULES, places.ROUTES),
             Service(consents.SERVICE, ConsentRpc(door), consents.RULES, consents.ROUTES),
             Service(stays.SERVICE, StayRpc(door, matching), stays.RULES, stays.ROUTES),
+            Service(needs.SERVICE, NeedRpc(door), needs.RULES, needs.ROUTES),
             Service(search.SERVICE, SearchRpc(door), search.RULES, search.ROUTES),
             Service(
                 entries.SERVICE,

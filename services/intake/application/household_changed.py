@@ -8,6 +8,7 @@ dates and birthdays) is brought up to date here, and commits with the change or 
 from collections.abc import Sequence
 
 from services.chassis.ids import uuid7
+from services.intake.application.derive_needs import follow_household
 from services.intake.application.end_consent import end_signatures
 from services.intake.application.look_again import set_looks
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
@@ -31,6 +32,7 @@ async def household_changed(
         left = {each.person_id for each in before.persons} - {each.person_id for each in after.persons}
         if left:
             await end_signatures(work, case, left, present=False)
+        await follow_household(work, case, after.household.persons)
 
 
 def known_persons(household: Household, source_keys: Sequence[str] = ()) -> tuple[KnownPerson, ...]:

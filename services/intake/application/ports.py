@@ -13,9 +13,10 @@ from services.intake.application.agencies_ports import Desk, Glass
 from services.intake.application.clocks_ports import Clocks
 from services.intake.application.consents_ports import Consents
 from services.intake.application.household_ports import Forgetting, HouseholdChanges
+from services.intake.application.norms_ports import Norms
+from services.intake.application.places_ports import Places
 from services.intake.application.search_ports import Merges, OnePlaces, Search
 from services.intake.application.stays_ports import Alarms, Situations, Stays, Tasks
-from services.intake.application.norms_ports import Norms
 from services.intake.domain.agencies import Agency, Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.contact import SafeContact
@@ -279,6 +280,7 @@ class IntakeWork(Work):
     access_log: AccessLog
     desk: Desk
     glass: Glass
+    places: Places
     imports: Imports
     changes: HouseholdChanges
     forgetting: Forgetting

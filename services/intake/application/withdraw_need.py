@@ -24,6 +24,8 @@ async def withdraw_need(work: IntakeWork, command: WithdrawNeed) -> None:
     record = await work.needs.find(case.case_id, command.need_id)
     if record is None:
         raise not_found()
+    if record.need.norm:
+        raise refused("need-derived", "It follows from a norm; overrule that instead.")
     if record.met:
         raise refused("need-met", "The need is met already.")
     if not record.withdrawn:

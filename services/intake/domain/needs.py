@@ -120,7 +120,9 @@ def changed_need(before: Need, request: NeedRequest, today: date) -> Need:
     if before.norm:
         raise refused("need-derived", "It follows from a norm; overrule that instead.")
     if (request.kind, request.item_id) != (before.kind, before.item_id):
-        raise refused("need-of-another-kind", "Kind and item of a need stay; take it back and report another.")
+        raise refused(
+            "need-of-another-kind", "Kind and item of a need stay; take it back and report another."
+        )
     return need_of(request, before.need_id, today)
 
 
@@ -130,7 +132,9 @@ def _dated(request: NeedRequest, need_id: NeedId, today: date, where: str) -> Ne
     if request.quantity or request.size or (request.item_id and not named):
         raise invalid("need-fields-mixed", "Only goods have an item, a size and a quantity.", field=where)
     if named and request.item_id not in SERVICES:
-        raise invalid("service-unknown", "A service is one of the contract's words.", field=f"{where}.item_id")
+        raise invalid(
+            "service-unknown", "A service is one of the contract's words.", field=f"{where}.item_id"
+        )
     if by_the_night and not 1 <= request.nights <= MOST_NIGHTS:
         raise invalid(
             "nights-out-of-range", f"1 to {MOST_NIGHTS} nights can be asked for.", field=f"{where}.nights"

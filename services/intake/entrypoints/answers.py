@@ -45,7 +45,7 @@ def case_message(view: CaseView) -> intake.CaseView:
         case_id=str(view.case_id),
         status=view.status,
         persons=[person_message(person) for person in view.persons],
-        needs=[_need(need) for need in view.needs],
+        needs=[need_view(need) for need in view.needs],
         opened_at=words.timestamp(view.opened_at),
         confidential=view.confidential,
     )
@@ -77,7 +77,7 @@ def person_message(person: Person) -> intake.Person:
     )
 
 
-def _need(outcome: NeedOutcome) -> intake.NeedView:
+def need_view(outcome: NeedOutcome) -> intake.NeedView:
     why = outcome.unmatched
     return intake.NeedView(
         need=words.need_message(outcome.need),

@@ -16,11 +16,13 @@ from uuid import UUID
 from services.chassis.timers import Deadline, Due
 from services.intake.application.break_glass import GLASS_CLOSES, glass_closes
 from services.intake.application.clocks_ports import Ring
+from services.intake.application.derive_needs import NORMS, norms_ring
 from services.intake.application.end_consent import CONSENT_ENDS, consent_ends
 from services.intake.application.follow_up import follow_up_rings
 from services.intake.application.household_clock import CASE_CLOCK, keep_promise
 from services.intake.application.keep_stays import stay_ending_rings, stay_over_rings
 from services.intake.application.look_again import ask_again_rings, look_again_rings
+from services.intake.application.place_requests import PLACE_OVER, place_over
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.clocks import ASK_AGAIN, FOLLOW_UP, LOOK_AGAIN, STAY_ENDING, STAY_OVER
 from services.intake.domain.ids import CaseId
@@ -35,6 +37,7 @@ def rings() -> Mapping[str, Ring]:
         ASK_AGAIN: ask_again_rings,
         FOLLOW_UP: follow_up_rings,
         CONSENT_ENDS: consent_ends,
+        NORMS: norms_ring,
         GLASS_CLOSES: glass_closes,
     }
 
@@ -42,12 +45,19 @@ def rings() -> Mapping[str, Ring]:
 def deadlines() -> Mapping[str, Deadline[IntakeWork]]:
     """By kind of timer."""
     return {
-        CASE_CLOCK: _case_clock(rings()),
+        CASE_CLOCK: case_clock(rings()),
+        PLACE_OVER: _place_over,
     }
 
 
-def _case_clock(by_kind: Mapping[str, Ring]) -> Deadline[IntakeWork]:
+def case_clock(by_kind: Mapping[str, Ring]) -> Deadline[IntakeWork]:
+    """All promises to one household, behind the one timer that it has."""
+
     async def keep(due: Due, work: IntakeWork) -> None:
         await keep_promise(work, CaseId(UUID(due.subject)), by_kind)
 
     return keep
+
+
+async def _place_over(due: Due, work: IntakeWork) -> None:
+    await place_over(work, CaseId(UUID(due.subject)))
