@@ -15,7 +15,7 @@ from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import stays_pb2 as stays
 from aid.matching.v1 import events_pb2 as matching
 
-from services.chassis.errors import AidError
+from services.chassis.errors import AidError, Kind
 from services.intake.domain.refusal import Refusal
 from tests.support.clocks import DAY, day, days_pass, moves_in, opened_case, ring, told
 from tests.support.intake import (
@@ -134,7 +134,7 @@ async def test_an_extension_begins_the_clocks_anew(intake: Intake) -> None:
 async def test_what_matching_refuses_changes_nothing(intake: Intake) -> None:
     opened = await opened_case(intake, lodging(8))
     await moves_in(intake, opened.case_id, 8, need_id=opened.need_ids[0])
-    intake.matching.refuses = AidError("refused", "nights-full", "The place is full.")
+    intake.matching.refuses = AidError(Kind.REFUSED, "nights-full", "The place is full.")
     with pytest.raises(AidError, match="full"):
         await intake.ask(
             "ExtendStay", stays.ExtendStayRequest(case_id=opened.case_id, last_night=day(9)), OUTREACH

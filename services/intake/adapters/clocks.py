@@ -14,6 +14,8 @@ ON CONFLICT (case_id, kind, about) DO UPDATE SET due_at = EXCLUDED.due_at
 """
 # Only ever earlier: works that arm different promises of one case do not know of each other, and a timer that
 # fires too early is set again under the case's lock. What failed and waits to be tried again waits on.
+# A timer that rings locks its row, then the case; a work that arms locks the case, then the row. When both happen
+# at one moment PostgreSQL ends one of them, and either is run again.
 _WIND = f"""
 INSERT INTO timer (kind, subject, due_at)
 SELECT '{CASE_CLOCK}', subject, min(due_at) FROM unnest($1::text[], $2::timestamptz[]) AS new (subject, due_at)

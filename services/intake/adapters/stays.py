@@ -28,9 +28,12 @@ SELECT from_date, nights FROM referral
 WHERE case_id = $1 AND state = 'accepted' AND from_date IS NOT NULL
   AND NOT EXISTS (SELECT FROM stay WHERE stay.referral_id = referral.referral_id)
 """
+# What somebody has acknowledged stays so; a stay that went on and ended on the same day after all rings again.
 _RAISE = """
 INSERT INTO alarm (alarm_id, case_id, agency_id, stay_id, ended_on, raised_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (stay_id, ended_on) DO NOTHING RETURNING alarm_id
+ON CONFLICT (stay_id, ended_on) DO UPDATE
+SET raised_at = EXCLUDED.raised_at, acknowledged_at = NULL, acknowledged_by = NULL, action = NULL
+WHERE alarm.action = 'stay-goes-on' RETURNING alarm_id
 """
 _SETTLE = """
 UPDATE alarm SET acknowledged_at = $2, acknowledged_by = '', action = 'stay-goes-on'

@@ -57,14 +57,19 @@ async def stay_extended(work: IntakeWork, case_id: CaseId, referral_id: Referral
 async def change_stay(
     work: IntakeWork, case: Case, known: Stay, from_date: date, last_night: date | None
 ) -> None:
-    """What is known of a stay is another than before. One that had ended goes on, and its alarm with it."""
-    stay = replace(known, from_date=from_date, last_night=last_night, ended_on=None)
+    """What is known of a stay is another than before. One that had ended goes on if it lasts longer than that,
+    and its alarm is settled; the same told again ends no alarm."""
+    ended_on = known.ended_on
+    if ended_on is not None and (last_night is None or last_night >= ended_on):
+        ended_on = None
+    stay = replace(known, from_date=from_date, last_night=last_night, ended_on=ended_on)
     if stay == known:
         return
     if last_night != known.last_night:
         stay = replace(stay, told_days=None)
     work.stays.save(stay)
-    work.alarms.settle(stay)
+    if known.ended and not stay.ended:
+        work.alarms.settle(stay)
     _announce(work, case, stay)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from services.intake.application.derive_needs import follow_household
 from services.intake.application.ports import IntakeWork, KnownHousehold
 from services.intake.domain.cases import Case
 from services.intake.domain.clocks import (
@@ -37,7 +38,8 @@ def set_looks(
 
 
 async def look_again_rings(work: IntakeWork, case: Case, reminder: Reminder) -> None:
-    """Tell the facts anew if they are others by now, ask for a birth that is not recorded, look again later.
+    """Tell the facts anew if they are others by now, and what follows from them; ask for a birth that is not
+    recorded; look again later.
 
     A closed case is not looked at: whoever reopens it looks at once.
     """
@@ -55,6 +57,7 @@ async def look(work: IntakeWork, case: Case) -> None:
         seen = replace(seen, revision=case.facts.revision + 1)
         work.situations.tell_facts(case, seen)
         work.tell(HouseholdChanged(case.case_id, seen))
+    await follow_household(work, replace(case, facts=seen), known.household.persons)
     work.cases.advance(case)
     work.changed(case.case_id)
     now = replace(known, facts=seen)

@@ -19,8 +19,8 @@ FARTHEST_LOOK = timedelta(days=28)
 ASK_AGAIN_AFTER = timedelta(days=90)
 # How long after a due date somebody asks whether the child is born, if nobody recorded it.
 ASK_FOR_BIRTH_AFTER = timedelta(days=14)
-# Ages in months at which needs or facts change: diaper and clothing sizes, infant to child, child to adult.
-AGES_IN_MONTHS = (1, 3, 6, 9, 12, 18, 24, 36, 48, 60, 72, 84, 96, 108, 120, 132, 144, 168, 192, 216)
+# Ages in months at which a household's facts change: infant to child, child to adult. Sizes are the norms'.
+AGES_IN_MONTHS = (24, 216)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def begins(day: date, zone: tzinfo, at: time = time(0)) -> datetime:
 
 
 def next_look(persons: Iterable[Person], today: date) -> date | None:
-    """The day on which the household is to be looked at again: the next on which an age, a size or a plan
+    """The day on which the household is to be looked at again: the next on which an age or a plan
     changes, or a day before it that says nothing. None when nothing will change by itself."""
     days = [day for person in persons for day in _days_of(person) if day > today]
     return min(min(days), today + FARTHEST_LOOK) if days else None
