@@ -42,6 +42,8 @@ UNGUARDED = {
     "public.waiting": "events that wait for an earlier one",
     "public.parked": "events that an operator has to look at",
     "public.timer": "what is to happen and when, kept for all agencies by one worker",
+    "public.place_request": "what is asked for by nobody in particular, found by its secret, its code or its random id",
+    "public.consent_text": "the words of consents, the same for all agencies",
     "public.idempotency": "answers to commands, found by who sent them and the key that they made",
     "keystore.secret": "the service's own secrets, sealed",
     "keystore.entry_key": "the service's own keys for what phones seal, sealed",

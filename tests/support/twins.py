@@ -25,6 +25,7 @@ from google.protobuf.message import Message
 
 from services.chassis.apply import Handler
 from services.chassis.call import Principal, Service
+from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.envelope import complete, received
 from services.chassis.health import Readiness
@@ -37,6 +38,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.parking import KeptRecord
 from services.chassis.rpc_client import RpcClient
 from services.chassis.rpc_server import RpcServer, RpcSettings
+from services.chassis.timers import Timers
 from services.chassis.topics import Topics
 from services.chassis.work import WorkFactory
 from services.intake.adapters.matching_client import SERVICE as MATCHING
@@ -63,6 +65,8 @@ class Twin:
 
     intake: Intake
     application: Application
+    database: Database
+    metrics: Metrics
     matching: World
     issuer: Issuer
     ports: Mapping[str, int]
@@ -92,7 +96,8 @@ class Twin:
 
     async def over_rpc(self, method: str, request: Message, who: Principal, key: str = "") -> bytes:
         """One gRPC call: the answer's bytes, or the status with all that came with it."""
-        call = self.channel.unary_unary(f"/aid.intake.v1.IntakeService/{method}", None, None)(
+        [service] = [each.name for each in self.application.services if method in each.rules]
+        call = self.channel.unary_unary(f"/{service}/{method}", None, None)(
             request.SerializeToString(), timeout=PATIENCE, metadata=self._metadata(who, key)
         )
         try:
@@ -145,6 +150,12 @@ class Twin:
     async def advance(self, by: timedelta) -> None:
         """Time passes for both, and what falls due happens."""
         self.intake.clock.advance(by)
+        timers = Timers(
+            self.database, self.intake.clock, self.application.works, self.application.deadlines,
+            metrics=self.metrics,
+        )  # fmt: skip
+        while await timers.keep():
+            pass
         await self.matching.advance(by)
         await self.deliver()
 
@@ -185,36 +196,36 @@ async def twin(stack: RunningStack, folder: Path, *, neighbour: bool = True) -> 
         await world.advance(NOON - world.clock.now())
         issuer = Issuer(folder)
         metrics, identity = Metrics(), Identity(issuer.settings)
-        theirs = RpcServer(RpcSettings(), [world.app.service], identity, metrics)
+        database = await opened.enter_async_context(Database.connect(intake.settings))
+        theirs = RpcServer(RpcSettings(), [world.app.service], identity, Metrics())
         await opened.enter_async_context(_serving(theirs))
         if not neighbour:
             await theirs.drain()
-        application = await _intake(opened, intake, folder, issuer, theirs.port)
-        ports, channel = await _doors(opened, application.services, identity)
-        yield Twin(intake, application, world, issuer, ports, channel)
+        token = folder / "intake.jwt"
+        token.write_text(issuer.token("intake", "service", lasts_s=600, agency=""))
+        client = RpcClient(f"127.0.0.1:{theirs.port}", MATCHING, ServiceToken(token), metrics)
+        neighbour_client = MatchingClient(await opened.enter_async_context(client))
+        application = _application(database, intake.clock, folder, neighbour_client, metrics)
+        ports, channel = await _doors(opened, application.services, identity, metrics)
+        yield Twin(intake, application, database, metrics, world, issuer, ports, channel)
 
 
-async def _intake(
-    opened: AsyncExitStack, intake: Intake, folder: Path, issuer: Issuer, matching_port: int
+def _application(
+    database: Database, clock: Clock, folder: Path, neighbour: MatchingClient, metrics: Metrics
 ) -> Application:
-    token = folder / "intake.jwt"
-    token.write_text(issuer.token("intake", "service", lasts_s=600, agency=""))
-    client = RpcClient(f"127.0.0.1:{matching_port}", MATCHING, ServiceToken(token))
     return assemble(
-        database=await opened.enter_async_context(Database.connect(intake.settings)),
-        clock=intake.clock, topics=Topics.load(TOPICS),
-        keyring=Keyring.of(KeyringSettings(file=folder / "kek")), secrets=SECRETS,
-        matching=MatchingClient(await opened.enter_async_context(client)), hub=HUB, metrics=Metrics(),
-        watch_look_again_s=0.05,
+        database=database, clock=clock, topics=Topics.load(TOPICS),
+        keyring=Keyring.of(KeyringSettings(file=folder / "kek")), secrets=SECRETS, matching=neighbour,
+        hub=HUB, metrics=metrics, watch_look_again_s=0.05,
     )  # fmt: skip
 
 
 async def _doors(
-    opened: AsyncExitStack, services: Sequence[Service], identity: Identity
+    opened: AsyncExitStack, services: Sequence[Service], identity: Identity, metrics: Metrics
 ) -> tuple[dict[str, int], grpc.aio.Channel]:
     readiness = Readiness()
-    http = HttpServer(HttpSettings(), services, identity, Metrics(), readiness)
-    rpc = RpcServer(RpcSettings(), services, identity, Metrics())
+    http = HttpServer(HttpSettings(), services, identity, metrics, readiness)
+    rpc = RpcServer(RpcSettings(), services, identity, metrics)
     for part in (http, rpc):
         await opened.enter_async_context(_serving(part))
     channel = await opened.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{rpc.port}"))

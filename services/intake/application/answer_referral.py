@@ -48,6 +48,7 @@ async def _by_code(work: IntakeWork, asker: Asker, code: ArrivalCode) -> CaseId:
     if "hub" not in asker.roles:
         raise denied("hub-only", "Only the hub answers by arrival code.")
     case = await work.cases.find_by_code(code, asker.worker)
-    if case is None:
+    case_id = await work.places.by_code(code) if case is None else case.case_id
+    if case_id is None:
         raise not_found()
-    return case.case_id
+    return case_id

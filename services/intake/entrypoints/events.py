@@ -14,6 +14,7 @@ from services.chassis.envelope import Received
 from services.intake.application import follow_referrals as follow
 from services.intake.application.follow_allocations import allocation_told
 from services.intake.application.follow_stays import StayTold, stay_ends, stay_extended
+from services.intake.application.place_requests import forget_place
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.ids import AllocationId, CaseId, NeedId, ReferralId
 from services.intake.domain.outcomes import Referral, ReferralState
@@ -77,16 +78,21 @@ def _moved(to: ReferralState) -> Callable[[Any, IntakeWork], Awaitable[None]]:
 
 
 async def _stay_started(event: matching.OccupancyStarted, work: IntakeWork) -> None:
-    await follow.stay_started(work, _stay(event))
+    if not await _is_place_request(event, work):
+        await follow.stay_started(work, _stay(event))
 
 
 async def _stay_extended(event: matching.OccupancyExtended, work: IntakeWork) -> None:
     last_night = date.fromisoformat(event.last_night)
-    await stay_extended(work, _case(event), ReferralId(UUID(event.referral_id)), last_night)
+    if not await _is_place_request(event, work):
+        await stay_extended(work, _case(event), ReferralId(UUID(event.referral_id)), last_night)
 
 
 async def _stay_ended(event: matching.OccupancyEnded, work: IntakeWork) -> None:
     referral_id = ReferralId(UUID(event.referral_id)) if event.referral_id else None
+    if await _is_place_request(event, work):
+        await forget_place(work, _case(event))
+        return
     await stay_ends(work, _case(event), referral_id, date.fromisoformat(event.until_date))
 
 
@@ -105,6 +111,8 @@ async def _unmatched(event: matching.NeedUnmatched, work: IntakeWork) -> None:
 
 
 async def _referrals_stand(event: matching.ReferralsSnapshot, work: IntakeWork) -> None:
+    if await _is_place_request(event, work):
+        return
     stand = follow.ReferralsAsTheyStand(
         case_id=_case(event),
         referrals=[_referral(each.proposal, ReferralState(each.state)) for each in event.referrals],
@@ -130,6 +138,11 @@ async def _handed_over(event: logistics.HandoverConfirmed, work: IntakeWork) -> 
 
 async def _allocation_state(event: logistics.AllocationState, work: IntakeWork) -> None:
     await allocation_told(work, AllocationId(UUID(event.allocation_id)), event.state, event.bag_code)
+
+
+async def _is_place_request(event: Any, work: IntakeWork) -> bool:
+    """Nobody's case: of its stay nothing is kept. Its referrals are left out by the database."""
+    return await work.places.known(_case(event)) is not None
 
 
 def _case(event: Any) -> CaseId:
