@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from services.chassis.health import Liveness
 from services.chassis.lifecycle import BrokenPartError
@@ -122,6 +123,27 @@ async def test_a_partition_that_is_read_no_more_is_noticed_while_others_move(
         assert broken.group_contains(BrokenPartError, match=f"{around.cases} 0")
     finally:
         await part.drain()
+
+
+async def test_one_that_never_comes_up_is_noticed_although_nothing_waits(
+    stack: RunningStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger holds the group, and Faust waits for its partitions for ever."""
+    around = await environment(stack, tmp_path)
+    settings = _settings(around, monkeypatch, patience_s="4")
+    stranger = AIOKafkaConsumer(
+        around.cases, bootstrap_servers=stack.bootstrap, group_id=around.group, session_timeout_ms=6000
+    )
+    await stranger.start()
+    part = PicturePart(settings, Engine, Folder(settings.folder), Metrics(), Liveness())
+    try:
+        await part.start()
+        with pytest.raises(ExceptionGroup) as broken:
+            await asyncio.wait_for(part.watch(), 40)
+        assert broken.group_contains(BrokenPartError, match="picture: hour")
+        await part.drain()
+    finally:
+        await stranger.stop()
 
 
 async def _is(fact: bool) -> bool:
