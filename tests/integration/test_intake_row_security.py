@@ -45,6 +45,7 @@ UNGUARDED = {
     "public.place_request": "what is asked for by nobody in particular, found by its secret, its code or its random id",
     "public.consent_text": "the words of consents, the same for all agencies",
     "public.idempotency": "answers to commands, found by who sent them and the key that they made",
+    "keystore.one_place_anchor": "keyed digests of who a household is and random names, of no agency and no household",
     "keystore.secret": "the service's own secrets, sealed",
     "keystore.entry_key": "the service's own keys for what phones seal, sealed",
 }
