@@ -25,7 +25,9 @@ async def import_households(
     nobody."""
     often = Counter(row.source_key for row in rows)
     known = await work.imports.lock_all(source.source_id, list(often))
-    await _know_agencies(work, source, [row for row in rows if row.source_key not in known])
+    new = [row for row in rows if row.source_key not in known]
+    await _know_agencies(work, source, new)
+    await work.one_places.look([row.household for row in new])
     results: list[Result] = []
     for row in rows:
         try:

@@ -1,26 +1,38 @@
 """What an import has done so far, and how it is told: on the terminal and in a file."""
 
+import os
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
-from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import intake_pb2 as intake
 from rich.console import Console
 from rich.table import Table
 
 from services.intake.domain.hmis_import import Household
 from services.intake.entrypoints.import_export import Reading, Sentences
+from services.intake.entrypoints.import_outcomes import Outcomes
 
-OVER = ("withdrawn", "with the hub")
-PLACED = ("referred", "placed", "met")
-REASONS = {
-    common.UNMATCHED_REASON_UNSPECIFIED: "still being looked for",
-    common.UNMATCHED_REASON_NO_ELIGIBLE_PLACE: "no place takes this household",
-    common.UNMATCHED_REASON_ALL_FULL: "every place that takes it is full",
-    common.UNMATCHED_REASON_NO_STOCK: "stock does not cover it",
-}
+
+class Lines:
+    """Lines of text, as many as there are, in a file without a name."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - it lives as long as this
+        self.many = 0
+
+    def add(self, line: str) -> None:
+        self._file.write(f"{line}\n")
+        self.many += 1
+
+    def __iter__(self) -> Iterator[str]:
+        self._file.seek(0)
+        for line in self._file:
+            yield line.rstrip("\n")
+        self._file.seek(0, os.SEEK_END)
 
 
 @dataclass
@@ -32,12 +44,12 @@ class Account:
     members: Counter[str] = field(default_factory=Counter)
     occupancies: Counter[str] = field(default_factory=Counter)
     above_capacity: int = 0
-    refusals: list[str] = field(default_factory=list)
+    refusals: Lines = field(default_factory=Lines)
 
     def took(self, what: str, counter: Counter[str], outcome: str, reason: str, name: str) -> None:
         counter[outcome] += 1
         if outcome == "refused":
-            self.refusals.append(f"{what} {name}: refused ({reason})")
+            self.refusals.add(f"{what} {name}: refused ({reason})")
 
     def household(self, household: Household, result: intake.ImportedHouseholdResult) -> None:
         self.took("household number", self.households, result.outcome, result.reason, f"{household.number:,}")
@@ -45,8 +57,8 @@ class Account:
 
     def lines(self) -> Iterator[str]:
         yield f"{self.above_capacity:,} beds taken above capacity"
-        if self.refusals:
-            yield f"{len(self.refusals):,} rows refused by the services"
+        if self.refusals.many:
+            yield f"{self.refusals.many:,} rows refused by the services"
 
     @property
     def changed(self) -> int:
@@ -55,9 +67,7 @@ class Account:
         return sum(counter["created"] + counter["changed"] for counter in counters)
 
 
-def show(
-    console: Console, reading: Reading, account: Account, outcomes: Sequence[intake.ImportOutcome]
-) -> None:
+def show(console: Console, reading: Reading, account: Account, outcomes: Outcomes) -> None:
     """What was sent and what became of it."""
     table = Table(title=f"As of {reading.export.as_of:%Y-%m-%d}", title_justify="left")
     for column in ("", "created", "changed", "unchanged", "refused"):
@@ -71,7 +81,7 @@ def show(
         counts = (counter[each] for each in ("created", "changed", "unchanged", "refused"))
         table.add_row(name, *(f"{count:,}" for count in counts))
     console.print(table)
-    for line in (*account.lines(), *outcome_lines(outcomes)):
+    for line in (*account.lines(), *outcomes.lines()):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -85,25 +95,16 @@ def read_lines(reading: Reading) -> Iterator[str]:
     yield f"refused {len(report.refusals):,} lines"
 
 
-def outcome_lines(outcomes: Sequence[intake.ImportOutcome]) -> Iterator[str]:
-    placed = Counter(each.state for each in outcomes if each.state in PLACED)
-    over = Counter(each.state for each in outcomes if each.state in OVER)
-    waiting = Counter(REASONS[each.reason] for each in outcomes if each.state in ("reported", "unmatched"))
-    yield f"{len(outcomes):,} needs: {sum(placed.values()):,} placed, {sum(waiting.values()):,} not placed"
-    for state, count in sorted((placed + over).items()):
-        yield f"  {count:,} {state}"
-    for reason, count in waiting.most_common():
-        yield f"  {count:,} not placed: {reason}"
-
-
 def write_report(
     file: Path,
     sentences: Sentences,
     reading: Reading,
     account: Account,
-    outcomes: Sequence[intake.ImportOutcome],
+    outcomes: Outcomes,
 ) -> None:
     """Every line that was refused and why, every row that a service refused, and what became of the needs."""
-    lines = [*read_lines(reading), *sentences(reading.report), *account.lines(), *account.refusals]
-    lines += outcome_lines(outcomes)
-    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    lines = chain(
+        read_lines(reading), sentences(reading.report), account.lines(), account.refusals, outcomes.lines()
+    )
+    with file.open("w", encoding="utf-8") as report:
+        report.writelines(f"{line}\n" for line in lines)

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from services.chassis.errors import AidError, Kind
 from services.chassis.rpc_client import RpcClient
+from services.intake.entrypoints.import_outcomes import Outcomes
 
 TIMEOUT_S = 60.0
 _PASSING = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE, Kind.EXHAUSTED, Kind.CONFLICT})
@@ -52,18 +53,18 @@ class Doors:
         )
         return await self._ask(self._intake, "ImportHouseholds", request, intake.ImportHouseholdsResponse)
 
-    async def outcomes(self, source_id: str) -> list[intake.ImportOutcome]:
-        """Of every need that the imports of this source reported."""
-        found: list[intake.ImportOutcome] = []
+    async def outcomes(self, source_id: str) -> Outcomes:
+        """Of every need that the imports of this source reported, counted page by page."""
+        found, after = Outcomes(), ""
         while True:
-            after = found[-1].source_key if found else ""
             request = intake.GetImportOutcomesRequest(source_id=source_id, after=after)
             page = await self._ask(
                 self._intake, "GetImportOutcomes", request, intake.GetImportOutcomesResponse
             )
             if not page.outcomes:
                 return found
-            found.extend(page.outcomes)
+            found.count(page.outcomes)
+            after = page.outcomes[-1].source_key
 
     async def _ask(self, client: RpcClient, method: str, request: Message, answer: type[R]) -> R:
         """Ask until there is an answer, the patience is over, or the service refuses."""

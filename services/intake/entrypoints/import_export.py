@@ -19,7 +19,9 @@ class Reading(Protocol):
     @property
     def report(self) -> Report: ...
 
-    def households(self) -> Iterator[Household]: ...
+    def households(self, *, in_need: bool) -> Iterator[Household]:
+        """Those that need a bed, or those that do not."""
+        ...
 
 
 # Raises StructuralFault when the export cannot be trusted as a whole.

@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NoReturn
 
-from aid.intake.v1.intake_pb2 import ImportOutcome
 from rich.console import Console
 
 from services.chassis import errors
@@ -28,6 +27,7 @@ from services.intake.domain.hmis_import import StructuralFault
 from services.intake.entrypoints.import_account import Account, read_lines, show, write_report
 from services.intake.entrypoints.import_doors import Doors
 from services.intake.entrypoints.import_export import Read, Reading, Sentences
+from services.intake.entrypoints.import_outcomes import Outcomes
 from services.intake.entrypoints.import_parcels import Parcels
 from services.intake.entrypoints.import_progress import Shown
 from services.intake.entrypoints.import_run import Import
@@ -64,7 +64,7 @@ def main(given: Sequence[str], read: Read, sentences: Sentences) -> int:
 def _import(console: Console, reading: Reading, sentences: Sentences, asked: argparse.Namespace) -> int:
     """Send it. However it ends, the report says what was refused, and the last line how to go on."""
     account, running = Account(), list[Import]()
-    outcomes: list[ImportOutcome] = []
+    outcomes = Outcomes()
     try:
         for line in read_lines(reading):
             console.print(line, highlight=False, soft_wrap=True)
@@ -87,7 +87,7 @@ def _import(console: Console, reading: Reading, sentences: Sentences, asked: arg
 
 async def _run(
     reading: Reading, asked: argparse.Namespace, account: Account, shown: Shown, running: list[Import]
-) -> list[ImportOutcome]:
+) -> Outcomes:
     token = ServiceToken(asked.token_file) if asked.token_file else _Minted()
     async with AsyncExitStack() as resources:
         intake = await resources.enter_async_context(RpcClient(asked.intake, SERVICE, token))

@@ -57,9 +57,7 @@ class Parcels:
         """First those that need nothing, then those that need a bed: by the time a bed is looked for, all that
         are taken are known. The order is the same each time."""
         for in_need in (False, True):
-            for household in self.reading.households():
-                if isinstance(household.lodging, LodgingNeed) is in_need:
-                    yield household
+            yield from self.reading.households(in_need=in_need)
 
     def household(self, household: Household) -> intake.ImportedHousehold:
         return intake.ImportedHousehold(

@@ -1,21 +1,24 @@
 """The steps of an import: offers, then households with their places, then what became of their needs."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from aid.intake.v1 import intake_pb2 as intake
 from aid.matching.v1 import matching_pb2 as matching
 
 from services.intake.domain.hmis_import import Household
 from services.intake.entrypoints.import_account import Account
 from services.intake.entrypoints.import_doors import Doors
+from services.intake.entrypoints.import_outcomes import Outcomes
 from services.intake.entrypoints.import_parcels import Parcels
 
 OFFERS_AT_ONCE = 200
-HOUSEHOLDS_AT_ONCE = 50
-LOOK_EVERY_S = 0.5
+HOUSEHOLDS_AT_ONCE = 200
+# The next batch is made and sent while intake writes this one.
+UNDER_WAY = 3
+LOOK_EVERY_S, LOOK_AT_LEAST_EVERY_S = 0.5, 8.0
 
 T = TypeVar("T")
 At = Callable[[str, int, int], None]
@@ -38,23 +41,37 @@ class Import:
         await self._offers()
         self.sent = min(resume_from - 1, self.of)
         households = islice(self._parcels.households(), self.sent, None)
-        for some in batches(households, HOUSEHOLDS_AT_ONCE):
-            await self._take_over(some)
-            self.sent += len(some)
-            self._at("send households", self.sent, self.of)
+        under_way: deque[asyncio.Task[int]] = deque()
+        try:
+            for some in batches(households, HOUSEHOLDS_AT_ONCE):
+                under_way.append(asyncio.create_task(self._take_over(some)))
+                if len(under_way) == UNDER_WAY:
+                    await self._landed(under_way.popleft())
+            while under_way:
+                await self._landed(under_way.popleft())
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
-    async def outcomes(self, wait_s: float) -> list[intake.ImportOutcome]:
+    async def _landed(self, task: asyncio.Task[int]) -> None:
+        """In the order of sending: what landed before one that failed may be sent again."""
+        self.sent += await task
+        self._at("send households", self.sent, self.of)
+
+    async def outcomes(self, wait_s: float) -> Outcomes:
         """What became of the needs: as soon as each has an answer, at the latest after `wait_s`."""
         until = asyncio.get_running_loop().time() + wait_s
+        pause = LOOK_EVERY_S
         while True:
             found = await self._doors.outcomes(self._parcels.source_id)
-            answered = sum(each.state != "reported" for each in found)
             late = asyncio.get_running_loop().time() >= until
-            if answered == len(found) or late:
-                self._at("look for places", len(found), len(found))
+            if found.answered == found.total or late:
+                self._at("look for places", found.total, found.total)
                 return found
-            self._at("look for places", answered, len(found))
-            await asyncio.sleep(LOOK_EVERY_S)
+            self._at("look for places", found.answered, found.total)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LOOK_AT_LEAST_EVERY_S)
 
     async def _offers(self) -> None:
         offers = list(self._parcels.offers())
@@ -68,7 +85,8 @@ class Import:
             sent += len(some)
             self._at("send offers", sent, len(offers))
 
-    async def _take_over(self, households: list[Household]) -> None:
+    async def _take_over(self, households: list[Household]) -> int:
+        """A batch, with its places; returns how many households it has."""
         agencies = {each.source_key: each for each in map(self._parcels.agency, households)}
         answer = await self._doors.import_households(
             self._parcels.source_id,
@@ -84,6 +102,7 @@ class Import:
                 taken.append(place)
         if taken:
             await self._occupancies(taken)
+        return len(households)
 
     async def _occupancies(self, taken: list[matching.ImportedOccupancy]) -> None:
         answer = await self._doors.import_occupancies(self._parcels.source_id, self._parcels.as_of, taken)
