@@ -1,5 +1,6 @@
 """Agencies and workers in PostgreSQL, and the key of each agency."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import asyncpg
@@ -43,6 +44,10 @@ DELETE FROM assignment
 WHERE subject = $1 AND agency_id <> $2 AND agency_id = (SELECT agency_id FROM worker WHERE subject = $1)
 """
 _IMPORTED = "SELECT agency_id FROM agency WHERE source_id = $1 AND source_key = $2"
+_ALL_IMPORTED = """
+SELECT source_key, agency.agency_id, wrapped
+FROM agency JOIN keystore.agency_key USING (agency_id) WHERE source_id = $1 AND source_key = ANY ($2::text[])
+"""
 _LOCK_IMPORTED = "SELECT pg_advisory_xact_lock(hashtextextended('agency ' || $1 || chr(31) || $2, 0))"
 
 
@@ -95,6 +100,14 @@ class PostgresAgencies:
             found = agency.agency_id
         self._imported[source_id, source_key] = AgencyId(found)
         return AgencyId(found)
+
+    async def all_imported(self, source_id: str, names: Mapping[str, str]) -> None:
+        """Know the agencies of these organisations, by their keys, in one look; `imported` then has them."""
+        for row in await self._work.peek(_ALL_IMPORTED, source_id, list(names)):
+            self._imported[source_id, row["source_key"]] = AgencyId(row["agency_id"])
+            self._wrapped[AgencyId(row["agency_id"])] = row["wrapped"]
+        for source_key, name in names.items():
+            await self.imported(source_id, source_key, name)
 
     async def key(self, agency_id: AgencyId) -> DataKey:
         """The agency's key, which is kept in no memory beyond this work. It may be of this very work."""

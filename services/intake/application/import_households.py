@@ -26,7 +26,9 @@ async def import_households(
     often = Counter(row.source_key for row in rows)
     known = await work.imports.lock_all(source.source_id, list(often))
     new = [row for row in rows if row.source_key not in known]
-    await _know_agencies(work, source, new)
+    # Before anything is written: a look in between would have to write what was promised until then.
+    organisations = {row.agency_source_key for row in new} & source.agencies.keys()
+    await work.agencies.all_imported(source.source_id, {key: source.agencies[key] for key in organisations})
     await work.one_places.look([row.household for row in new])
     results: list[Result] = []
     for row in rows:
@@ -37,12 +39,6 @@ async def import_households(
             results.append(refusal)
     work.in_step()
     return await _with_needs(work, results)
-
-
-async def _know_agencies(work: IntakeWork, source: ImportSource, rows: Sequence[ImportedHousehold]) -> None:
-    """Before anything else is written: a look in between would have to write what was promised until then."""
-    for key in {row.agency_source_key for row in rows} & source.agencies.keys():
-        await work.agencies.imported(source.source_id, key, source.agencies[key])
 
 
 async def _one(
