@@ -1,16 +1,13 @@
 """`python -m services.intake` serves; with import, rotate-keys, parked, replay, reseed or raise-epoch it does that."""
 
 import asyncio
-import os
 import sys
-from functools import partial
-from pathlib import Path
 
 from services.chassis.database import Database
 from services.chassis.keyring import Keyring
 from services.chassis.lifecycle import launch
 from services.chassis.operate import is_operation
-from services.intake.adapters.hmis import Limits, read_export, sentences
+from services.intake.adapters.hmis import read_export, sentences
 from services.intake.adapters.key_rotation import PostgresKeyRotation
 from services.intake.entrypoints import import_hmis, rotate_keys
 from services.intake.main import operated, serve
@@ -19,10 +16,7 @@ from services.intake.settings import IntakeSettings
 
 def main() -> int:
     if sys.argv[1:2] == ["import"]:
-        # What is read of people lies, while it is read, where the rest of the state lies.
-        state = os.environ.get("AID_STATE")
-        limits = Limits(folder=Path(state) if state else None)
-        return import_hmis.main(sys.argv[2:], partial(read_export, limits=limits), sentences)
+        return import_hmis.main(sys.argv[2:], read_export, sentences)
     settings = IntakeSettings.model_validate({})  # from the environment
     if sys.argv[1:2] == [rotate_keys.COMMAND]:
         return asyncio.run(_rotate_keys(settings, sys.argv[2:]))

@@ -16,6 +16,7 @@ the same keys, numbers and placements. Another order of its rows, or a later exp
 same keys. The values are those of `services.intake.domain.hmis_import`.
 """
 
+import os
 from pathlib import Path
 
 from services.intake.domain.hmis_import import Progress
@@ -33,4 +34,10 @@ def _silent(_file: str, _done: int, _all: int) -> None:
 
 def read_export(path: Path, progress: Progress = _silent, limits: Limits | None = None) -> Reading:
     """Read the export at `path`; `progress(file, bytes done, bytes in all)` is called as it goes."""
-    return read(path, progress, limits or Limits())
+    return read(path, progress, limits or Limits(folder=_state()))
+
+
+def _state() -> Path | None:
+    """What is read of people lies, while it is read, where the rest of the network's state lies, if it runs here."""
+    folder = os.environ.get("AID_STATE")
+    return Path(folder) if folder and Path(folder).is_dir() else None
