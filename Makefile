@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/.gen
 
 .DEFAULT_GOAL := help
 .PHONY: help setup proto baseline up down status memory clean-data demo advance test unit check format import \
-	bench-path audit parked replay reseed picture-rebuild
+	bench-path audit parked replay reseed picture-rebuild backup restore new-kek rotate-keys
 
 help: ## What can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,18 @@ advance: setup ## Move domain time: BY=3d, 2h, 90s
 
 import: setup ## Take over a HMIS CSV export into the running stack: FILE=folder or zip
 	@$(STACK) run intake import "$(or $(FILE),$(error say which: make import FILE=export.zip))" $(OPTIONS)
+
+backup: setup ## Back every database up, and the keys apart from them for three days: INTO=folder
+	@$(STACK) backup $(if $(INTO),--into "$(INTO)") $(OPTIONS)
+
+restore: setup ## Put databases back; who was erased stays erased: FROM=folder OPTIONS="--service intake --keys FILE"
+	@$(STACK) restore "$(or $(FROM),$(error say from where: make restore FROM=.state/backups/vault/...))" $(OPTIONS)
+
+new-kek: setup ## Put a new key-encryption key before the others
+	@$(STACK) new-kek
+
+rotate-keys: setup ## Renew wrapped keys while intake runs: WHAT=kek, or WHAT=agency AGENCY=id (all without)
+	@$(STACK) run intake rotate-keys $(or $(WHAT),kek) $(AGENCY)
 
 test: setup ## Every test: unit, property, contract, integration, story, chaos
 	@$(PY) -m pytest $(wildcard $(PHASES:%=tests/%))

@@ -6,19 +6,21 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from rich.console import Console
 
 from deploy.local import clock, control, status
+from deploy.local.backup import KEEP_KEYS, backup
 from deploy.local.errors import StackError
 from deploy.local.identity import Issuer
 from deploy.local.launcher import Options, launch
-from deploy.local.parts import INFRASTRUCTURE, PARTS
+from deploy.local.parts import DATABASES, INFRASTRUCTURE, PARTS
 from deploy.local.paths import State
 from deploy.local.progress import Progress, render
 from deploy.local.record import Record, launcher
-from deploy.local.service import PROGRAMS
+from deploy.local.service import PROGRAMS, new_kek
 from deploy.local.supervisor import Notice
 from deploy.local.warm import warm
 
@@ -74,6 +76,16 @@ def _parser() -> argparse.ArgumentParser:
         "warm", _warm, "fetch everything that a stack needs, so that it starts fast and without a network"
     )
     command("audit", _audit, "compare what the services said with what their readers have taken in")
+    saving = command(
+        "backup", _backup, "back every database up, and apart from them, for some days, the keys"
+    )
+    saving.add_argument("--into", type=Path, help="folder; the state's own without one")
+    saving.add_argument("--keep-keys", type=float, default=KEEP_KEYS / timedelta(days=1), metavar="DAYS")
+    back = command("restore", _restore, "put databases back as a backup has them; erased persons stay erased")
+    back.add_argument("folder", type=Path, help="a folder that `backup` made")
+    back.add_argument("--service", action="append", choices=DATABASES, help="only this one; may be repeated")
+    back.add_argument("--keys", type=Path, help="a backup of the keys, where the key store is lost, too")
+    command("new-kek", _new_kek, "put a new first line into the file of key-encryption keys")
     for name, act, text in (
         ("hold", _hold, "stop one part and keep it stopped"),
         ("resume", _resume, "let a held part run again"),
@@ -150,6 +162,24 @@ def _warm(_: State, __: argparse.Namespace) -> None:
 
 def _audit(state: State, _: argparse.Namespace) -> None:
     sys.exit(control.audit(state, Record.read(state)))
+
+
+def _backup(state: State, arguments: argparse.Namespace) -> None:
+    record, keep = Record.read(state), timedelta(days=arguments.keep_keys)
+    databases = [(record.cluster(name, state), name) for name in record.postgres]
+    into = arguments.into or state.folder / "backups"
+    made = asyncio.run(backup(databases, into, datetime.now(UTC), keep, print))
+    print(f"the backup is in {made}")
+
+
+def _restore(state: State, arguments: argparse.Namespace) -> None:
+    wanted = arguments.service or list(DATABASES)
+    control.restore(state, Record.read(state), arguments.folder, wanted, arguments.keys, print)
+
+
+def _new_kek(state: State, _: argparse.Namespace) -> None:
+    new_kek(state)
+    print("a new key is first; `make rotate-keys` puts everything under it")
 
 
 def _hold(state: State, arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,10 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import psutil
 
 from deploy.kafka.topics import FILE as TOPICS
+from deploy.local import backup
+from deploy.local.backup import Say
 from deploy.local.errors import StackError, tail
 from deploy.local.identity import Issuer
 from deploy.local.part import tethered
@@ -24,6 +28,13 @@ from deploy.local.service import PROGRAMS, Doors, Service, Surroundings
 from deploy.local.supervisor import Notice
 
 STOP_SECONDS = 90.0
+# Which service has the key store, and what each has to do before it serves again.
+KEPT_BY = "intake"
+AFTER_RESTORE = {
+    "intake": (["forget-again"], ["raise-epoch"]),
+    "matching": (["raise-epoch"],),
+    "logistics": (["raise-epoch"],),
+}
 LOOK_SECONDS = 0.05
 
 
@@ -128,6 +139,27 @@ def audit(state: State, record: Record) -> int:
     ]
     command = [sys.executable, "-m", "services.chassis.audit", "--topics", str(TOPICS), *doors]
     return subprocess.run(command, cwd=PROJECT, check=False).returncode
+
+
+def restore(
+    state: State, record: Record, folder: Path, services: Sequence[str], keys: Path | None, say: Say
+) -> None:
+    """Put databases back as a backup has them. Their services are stopped meanwhile; whoever was erased since is
+    erased again, and a new epoch tells the neighbours everything anew."""
+    for service in services:
+        held = state.pid(service).exists()
+        if held:
+            hold(state, service)
+        try:
+            cluster = record.cluster(service, state)
+            with_keys = keys if service == KEPT_BY else None
+            asyncio.run(backup.restore(cluster, service, folder, with_keys, state.folder / "restoring", say))
+            for command in AFTER_RESTORE[service]:
+                if run(state, record, service, command):
+                    raise StackError(f"{service} {command[0]} failed; see above")
+        finally:
+            if held:
+                resume(state, service)
 
 
 def stop(state: State) -> bool:

@@ -65,6 +65,18 @@ class Surroundings:
     stepped: bool
 
 
+def kek_file(state: State) -> Path:
+    """The key-encryption keys of the vault, a line each."""
+    return state.keys / "kek"
+
+
+def new_kek(state: State) -> None:
+    """A new first line; what older ones wrapped stays readable while they are there."""
+    file = kek_file(state)
+    older = file.read_bytes() if file.exists() else b""
+    write_private(file, base64.b64encode(secrets.token_bytes(KEK_BYTES)) + b"\n" + older)
+
+
 def victim_service_providers() -> list[str]:
     """The ids of such agencies, none of whose places may be offered openly."""
     agencies = Users.read().agencies.values()
@@ -86,7 +98,7 @@ class Service:
     def prepare(self) -> Launch:
         """Lay out its key-encryption key, if it holds one; tell it where everything is."""
         if self.program.keyring and not self._kek.exists():
-            write_private(self._kek, base64.b64encode(secrets.token_bytes(KEK_BYTES)))
+            new_kek(self.around.state)
         return Launch(
             (sys.executable, "-m", self.program.module), environment=self.environment(), folder=PROJECT
         )
@@ -142,7 +154,7 @@ class Service:
 
     @property
     def _kek(self) -> Path:
-        return self.around.state.keys / "kek"
+        return kek_file(self.around.state)
 
     async def ready(self) -> bool:
         """What the service itself says."""

@@ -1,4 +1,5 @@
-"""`python -m services.intake` serves; with import, rotate-keys, parked, replay, reseed or raise-epoch it does that."""
+"""`python -m services.intake` serves; with import, rotate-keys, forget-again, parked, replay, reseed or
+raise-epoch it does that."""
 
 import asyncio
 import sys
@@ -9,7 +10,7 @@ from services.chassis.lifecycle import launch
 from services.chassis.operate import is_operation
 from services.intake.adapters.hmis import read_export, sentences
 from services.intake.adapters.key_rotation import PostgresKeyRotation
-from services.intake.entrypoints import import_hmis, rotate_keys
+from services.intake.entrypoints import import_hmis, restored, rotate_keys
 from services.intake.main import operated, serve
 from services.intake.settings import IntakeSettings
 
@@ -20,7 +21,7 @@ def main() -> int:
     settings = IntakeSettings.model_validate({})  # from the environment
     if sys.argv[1:2] == [rotate_keys.COMMAND]:
         return asyncio.run(_rotate_keys(settings, sys.argv[2:]))
-    if is_operation(sys.argv[1:]):
+    if is_operation(sys.argv[1:]) or sys.argv[1:] == [restored.COMMAND]:
         return asyncio.run(operated(settings, sys.argv[1:]))
     launch(serve(settings))
     return 0

@@ -43,6 +43,7 @@ from services.intake.entrypoints import (
     households_rules,
     needs,
     places,
+    restored,
     search,
     stays,
 )
@@ -155,10 +156,12 @@ async def serve(settings: IntakeSettings) -> None:
 
 
 async def operated(settings: IntakeSettings, argv: Sequence[str]) -> int:
-    """One command of an operator: parked, replay, reseed, raise-epoch."""
+    """One command of an operator: forget-again, parked, replay, reseed, raise-epoch."""
     logs.configure(NAME, settings.log_level)
     async with AsyncExitStack() as resources:
         application, database = await _opened(settings, resources, Metrics())
+        if argv[0] == restored.COMMAND:
+            return await restored.forget_erased(application.works)
         return await operate(
             argv, database=database, works=application.works, handlers=application.handlers,
             snapshots=application.snapshots, topics=application.topics,

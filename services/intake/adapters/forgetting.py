@@ -12,7 +12,9 @@ from uuid import UUID
 from services.chassis import idempotency
 from services.chassis.work import Work
 from services.intake.adapters.secrets import Secrets
+from services.intake.application.household_ports import Keyless
 from services.intake.domain.cases import Case
+from services.intake.domain.ids import CaseId, PersonId
 
 # Each is given the ids of persons or households, $1 uuid[].
 FORGET = (
@@ -30,6 +32,12 @@ FORGET = (
     """
     DELETE FROM keystore.subject_key
     WHERE subject_id IN (SELECT consent_id FROM consent WHERE person_ids && $1::uuid[])
+    """,
+    # Why a norm was overruled may tell of any of its persons; the word itself is about the household and stays.
+    """
+    UPDATE overrule SET sealed = ''
+    WHERE case_id IN (SELECT case_id FROM case_file JOIN person USING (household_id)
+                      WHERE person_id = ANY ($1::uuid[]))
     """,
     "DELETE FROM person WHERE person_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.household_token WHERE household_id = ANY ($1::uuid[])",
@@ -55,9 +63,26 @@ WHERE case_id = $1 AND withdrawn_at IS NULL AND met_at IS NULL
 
 
 _BAR = """
-INSERT INTO erased_person (household_id, agency_id, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+INSERT INTO keystore.erased_person (household_id, agency_id, digest) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 """
-_BARRED = "SELECT digest FROM erased_person WHERE agency_id = $1 AND digest = ANY ($2::bytea[])"
+_BARRED = "SELECT digest FROM keystore.erased_person WHERE agency_id = $1 AND digest = ANY ($2::bytea[])"
+
+
+# Of whom a restored vault still has rows although their keys are gone: they were erased after the backup.
+_KEYLESS = """
+SELECT case_id, household_id,
+       array(SELECT person_id FROM person
+             WHERE person.household_id = household.household_id
+               AND NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = person_id)) AS persons,
+       EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = household.household_id) AS readable
+FROM household JOIN case_file USING (household_id)
+WHERE erased_at IS NULL
+  AND (NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = household.household_id)
+       OR EXISTS (SELECT FROM person
+                  WHERE person.household_id = household.household_id
+                    AND NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = person_id)))
+ORDER BY case_id
+"""
 
 
 class PostgresForgetting:
@@ -83,6 +108,17 @@ class PostgresForgetting:
             return set()
         rows = await self._work.peek(_BARRED, case.agency_id, list(digests))
         return {digests[row["digest"]] for row in rows}
+
+    async def keyless(self) -> list[Keyless]:
+        rows = await self._work.connection.fetch(_KEYLESS)
+        return [
+            Keyless(
+                CaseId(row["case_id"]),
+                tuple(PersonId(each) for each in row["persons"]),
+                row["readable"],
+            )
+            for row in rows
+        ]
 
     def _digest(self, case: Case, source_key: str) -> bytes:
         said = f"erased:{case.agency_id}:{source_key}".encode()

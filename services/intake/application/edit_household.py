@@ -99,8 +99,9 @@ async def finish(
     if code != case.arrival_code:
         await _hand_over_code(work, case, after, code)
     work.changed(case.case_id)
-    now = replace(case, facts=after.facts, arrival_code=code)
-    await household_changed(work, now, before, after)
+    if case.closed_at is None:
+        now = replace(case, facts=after.facts, arrival_code=code)
+        await household_changed(work, now, before, after)
     newly_hidden = after.facts.confidential and not before.facts.confidential
     return Edited(after.facts.revision, code if newly_hidden else None)
 

@@ -1,8 +1,11 @@
 """Make everything that is kept of a person unreadable for ever."""
 
-from services.intake.application.edit_household import Edit, Edited, Editing, begin, finish
+from collections.abc import Sequence
+
+from services.intake.application.edit_household import Edit, Edited, begin, finish
 from services.intake.application.household_changed import household_changed
-from services.intake.application.ports import IntakeWork
+from services.intake.application.ports import IntakeWork, KnownHousehold
+from services.intake.domain.cases import Case
 from services.intake.domain.events import CaseErased
 from services.intake.domain.ids import PersonId
 
@@ -19,17 +22,19 @@ async def erase_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Edi
     work.forgetting.bar_return(editing.case, erased.source_key)
     staying = [each for each in editing.known.persons if each != erased]
     if not staying:
-        return await _erase_household(work, editing, person_id)
+        await erase_case(work, editing.case, [person_id], editing.known)
+        return Edited(NO_REVISION)
     work.forgetting.forget([person_id])
     return await finish(work, editing, persons=staying)
 
 
-async def _erase_household(work: IntakeWork, editing: Editing, last: PersonId) -> Edited:
-    case = editing.case
-    work.forgetting.forget([last, case.household_id, case.case_id])
+async def erase_case(
+    work: IntakeWork, case: Case, persons: Sequence[PersonId], before: KnownHousehold | None
+) -> None:
+    """The household is nobody any more, and the others forget its case."""
+    work.forgetting.forget([*persons, case.household_id, case.case_id])
     work.forgetting.erase_case(case)
     work.allocations.forget(case.case_id)
     work.tell(CaseErased(case.case_id))
     work.changed(case.case_id)
-    await household_changed(work, case, editing.known, None)
-    return Edited(NO_REVISION)
+    await household_changed(work, case, before, None)

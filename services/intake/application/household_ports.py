@@ -1,11 +1,12 @@
 """What the commands on households need from outside, beyond the vault."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from services.intake.domain.cases import Case
-from services.intake.domain.ids import HouseholdId
+from services.intake.domain.ids import CaseId, HouseholdId, PersonId
 
 
 class HouseholdChanges(Protocol):
@@ -18,6 +19,16 @@ class HouseholdChanges(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Keyless:
+    """A case whose household was erased (not `readable`), or some of its persons, after the backup was made from
+    which it was restored."""
+
+    case_id: CaseId
+    persons: tuple[PersonId, ...]
+    readable: bool
+
+
 class Forgetting(Protocol):
     """Makes subjects (persons, households) unreadable, and removes what could name them, wherever it is kept."""
 
@@ -28,6 +39,8 @@ class Forgetting(Protocol):
         ...
 
     async def barred(self, case: Case, source_keys: Sequence[str]) -> set[str]: ...
+
+    async def keyless(self) -> list[Keyless]: ...
 
     def erase_case(self, case: Case) -> None:
         """The household is nobody any more, and its case closed with all of its needs."""
