@@ -16,6 +16,7 @@ from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import households_pb2 as households
 from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import needs_pb2 as needs
+from aid.intake.v1 import stays_pb2 as stays
 from aid.logistics.v1 import events_pb2 as logistics
 from aid.matching.v1 import events_pb2 as matching
 from google.protobuf.message import Message
@@ -388,6 +389,29 @@ async def test_a_closed_case_asks_for_nothing_any_more(clocked: Intake) -> None:
     assert await clocked.announced(case_id) == told
     with pytest.raises(Refusal, match="case is closed"):
         await derived(clocked, case_id)
+
+
+async def test_a_case_that_is_opened_again_asks_again(intake: Intake) -> None:
+    case_id = await opened_case(intake)
+    await derived(intake, case_id)
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=case_id), OUTREACH)
+    outside = stays.RecordLivingSituationRequest(case_id=case_id, living_situation=116)
+    assert (await intake.ask("RecordLivingSituation", outside, OUTREACH)).reopened
+    assert len(await open_lines(intake, case_id)) == 8
+
+
+async def test_why_a_norm_was_overruled_goes_with_the_person_it_may_tell_of(intake: Intake) -> None:
+    case_id = await opened_case(intake)
+    await overrule(intake, case_id, "soap", quantity=1, reason="Ivo has his own")
+    known = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=case_id), OUTREACH)
+    request = households.ErasePersonRequest(
+        case_id=case_id,
+        expected_revision=known.household.revision,
+        person_id=known.household.persons[1].person_id,
+    )
+    await intake.ask("ErasePerson", request, COLLEAGUE)
+    [word] = (await listed(intake, case_id)).overrules
+    assert (word.norm, word.quantity, word.reason) == ("soap", 1, "")
 
 
 async def test_a_reported_need_becomes_another_and_is_told_so(intake: Intake) -> None:

@@ -136,7 +136,8 @@ class PostgresNorms:
             norm=row["norm"],
             item_id=row["item_id"],
             quantity=row["quantity"],
-            reason=await self._notes.open(case.case_id, case.agency_id, row_id, row["sealed"]),
+            # Empty since somebody was erased of whom it may have told.
+            reason=await self._notes.open(case.case_id, case.agency_id, row_id, row["sealed"] or None),
             overruled_by=WorkerName(row["overruled_by"]),
             overruled_at=row["overruled_at"],
         )

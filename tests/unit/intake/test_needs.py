@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.intake.domain.arrival import ALPHABET, arrival_code, normalized
 from services.intake.domain.ids import AllocationId, CaseId, NeedId
 from services.intake.domain.imports import mark
-from services.intake.domain.needs import Need, NeedKind, NeedRequest, Urgency, need_of
+from services.intake.domain.needs import Need, NeedKind, NeedRequest, Urgency, changed_need, need_of
 from services.intake.domain.outcomes import (
     Allocation,
     AllocationState,
@@ -28,6 +28,12 @@ TODAY = date(2026, 11, 24)
 ID = NeedId(uuid4())
 LODGING = NeedRequest(None, NeedKind.LODGING, "", 0, None, 3, Urgency.TONIGHT)
 GOODS = NeedRequest(None, NeedKind.GOODS, "diapers-size-1", 60, None, 0, Urgency.SOON)
+
+
+HOME = NeedRequest(None, NeedKind.HOUSING, "", 0, None, 0, Urgency.PLANNED)
+HELP = replace(HOME, kind=NeedKind.SERVICES, item_id="legal-aid")
+JOB = replace(HOME, kind=NeedKind.JOB)
+TOMORROW = TODAY + timedelta(days=1)
 
 
 def test_a_night_that_has_passed_reads_as_tonight() -> None:
@@ -51,6 +57,19 @@ def test_a_night_that_has_passed_reads_as_tonight() -> None:
         (replace(GOODS, item_id="a" * 65), "item-malformed"),
         (replace(GOODS, item_id=""), "item-malformed"),
         (replace(GOODS, nights=1), "need-fields-mixed"),
+        (replace(GOODS, size="large"), "size-unknown"),
+        (replace(GOODS, size="eu-51"), "size-unknown"),
+        (replace(LODGING, size="m"), "need-fields-mixed"),
+        (replace(HOME, nights=3), "need-fields-mixed"),
+        (replace(HOME, item_id="flat"), "need-fields-mixed"),
+        (replace(HELP, item_id="magic"), "service-unknown"),
+        (replace(HELP, item_id=""), "service-unknown"),
+        (replace(JOB, quantity=1), "need-fields-mixed"),
+        (replace(JOB, constraints=("quiet",)), "constraint-unknown"),
+        (replace(HOME, constraints=("Mara",)), "constraint-unknown"),
+        (replace(HOME, constraints=("quiet",) * 11), "too-many-constraints"),
+        (replace(LODGING, from_date=TOMORROW, latest_date=TODAY), "window-reversed"),
+        (replace(GOODS, latest_date=TODAY + timedelta(days=367)), "date-too-far"),
     ],
 )
 def test_what_cannot_be_asked_for(request_: NeedRequest, reason: str) -> None:
@@ -144,3 +163,41 @@ def test_a_code_is_always_the_same_and_can_be_said(secret: bytes, case: object, 
 def test_without_the_secret_the_code_is_another() -> None:
     case_id = CaseId(uuid4())
     assert arrival_code(b"a" * 32, case_id) != arrival_code(b"b" * 32, case_id)
+
+
+@pytest.mark.parametrize("size", ["xxs", "s", "xxxl", "50", "68", "188", "2t", "eu-15", "eu-50"])
+def test_a_size_is_one_of_those_that_are_known(size: str) -> None:
+    assert need_of(replace(GOODS, size=size), ID, TODAY).size == size
+
+
+@given(st.from_regex(r"[a-z]{5,12}", fullmatch=True) | st.text(min_size=7))
+def test_no_word_of_somebodys_own_passes_as_a_size_or_a_constraint(text: str) -> None:
+    for request in (replace(GOODS, size=text), replace(GOODS, constraints=(text,))):
+        with pytest.raises(Refusal):
+            need_of(request, ID, TODAY)
+
+
+def test_a_home_a_service_and_a_job_are_wanted_from_a_day_on() -> None:
+    assert need_of(HOME, ID, TODAY).from_date == TODAY
+    assert need_of(replace(HELP, from_date=TOMORROW), ID, TODAY).from_date == TOMORROW
+    assert need_of(JOB, ID, TODAY).nights == 0
+
+
+def test_a_latest_day_that_has_passed_reads_as_the_first() -> None:
+    assert need_of(replace(LODGING, latest_date=TODAY - timedelta(days=3)), ID, TODAY).latest_date == TODAY
+    assert need_of(replace(GOODS, latest_date=TOMORROW), ID, TODAY).latest_date == TOMORROW
+
+
+def test_constraints_are_kept_once_and_in_one_order() -> None:
+    request = replace(HOME, constraints=("quiet", "near-school", "quiet"))
+    assert need_of(request, ID, TODAY).constraints == ("near-school", "quiet")
+
+
+def test_a_need_that_becomes_another_stays_of_its_kind_and_item() -> None:
+    before = need_of(GOODS, ID, TODAY)
+    assert changed_need(before, replace(GOODS, quantity=9), TODAY) == replace(before, quantity=9)
+    for other in (LODGING, replace(GOODS, item_id="blanket")):
+        with pytest.raises(Refusal, match="take it back"):
+            changed_need(before, other, TODAY)
+    with pytest.raises(Refusal, match="overrule"):
+        changed_need(replace(before, norm="diapers"), GOODS, TODAY)
