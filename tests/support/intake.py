@@ -227,6 +227,16 @@ async def opened_intake(
     await migrate(settings, "services.chassis", "services.intake")
     kek = folder / "kek"
     kek.write_text(base64.b64encode(os.urandom(32)).decode())
+    async with serving_intake(settings, kek, look_again_s) as intake:
+        await _register(intake)
+        yield intake
+
+
+@asynccontextmanager
+async def serving_intake(
+    settings: DatabaseSettings, kek: Path, look_again_s: float = 0.2
+) -> AsyncIterator[Intake]:
+    """Intake on a database that is there, with the keys of that file."""
     async with Database.connect(settings) as database, _looking(settings) as looking:
         keyring = Keyring.of(KeyringSettings(file=kek))
         secrets = await secrets_of(database, keyring)
@@ -235,9 +245,7 @@ async def opened_intake(
             database=database, clock=clock, topics=Topics.load(TOPICS), keyring=keyring, secrets=secrets,
             matching=matching, hub=HUB, metrics=metrics, watch_look_again_s=look_again_s,
         )  # fmt: skip
-        intake = Intake(application, looking, clock, matching, secrets, settings, metrics)
-        await _register(intake)
-        yield intake
+        yield Intake(application, looking, clock, matching, secrets, settings, metrics)
 
 
 @asynccontextmanager
