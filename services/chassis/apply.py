@@ -1,4 +1,4 @@
-"""A batch of records becomes effects: all in one transaction, or one by one when one of them fails."""
+"""Batches of records become effects: all in one transaction, or one by one when one of them fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, assert_never
 
 from services.chassis import database, errors, logs, parking, tracing
 from services.chassis.envelope import MalformedError, Received, Record, received
-from services.chassis.inbox import Inbox, Position, SequenceConflictError, Verdict
+from services.chassis.inbox import Arrived, Inbox, Position, SequenceConflictError, Verdict
 from services.chassis.metrics import Metrics
 from services.chassis.topics import RESTRICTED, Topic
 from services.chassis.work import StaleError, Work, WorkFactory
@@ -53,8 +53,17 @@ class _UnappliedError(Exception):
         self.offset = offset
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one partition, from where its position stands."""
+
+    topic: Topic
+    position: Position
+    records: Sequence[Record]
+
+
 class Applier(Generic[W]):
-    """Applies records of one consumer. Effects, what was seen and the position are one transaction."""
+    """Applies records of one consumer. Effects, what was seen and the positions are one transaction."""
 
     def __init__(
         self,
@@ -76,6 +85,24 @@ class Applier(Generic[W]):
         """Remember what was parked before a restart, so that a restart is no way around the limit."""
         self._poison_in_a_row = min(parked_lately, self._poison_limit)
 
+    async def batches(self, batches: Sequence[Batch]) -> list[Position | Exception]:
+        """Apply them all, of several partitions, in one transaction; each by itself when that fails.
+
+        What became of each: its new position, or what `batch` raises.
+        """
+        if len(batches) > 1:
+            try:
+                return [*await self._transaction(batches, {})]
+            except Exception as error:  # noqa: BLE001 - which partition it was shows when they go one by one
+                _log.warning("batches-failed", _cause(error), partitions=len(batches))
+        return [await self._outcome(each) for each in batches]
+
+    async def _outcome(self, batch: Batch) -> Position | Exception:
+        try:
+            return await self.batch(batch.topic, batch.position, batch.records)
+        except Exception as error:  # noqa: BLE001 - its partition hears of it, the others go on
+            return error
+
     async def batch(self, topic: Topic, position: Position, records: Sequence[Record]) -> Position:
         """Apply them and return the new position.
 
@@ -85,7 +112,7 @@ class Applier(Generic[W]):
         """
         if len(records) > 1:
             try:
-                return await self._transaction(topic, position, records, {})
+                return await self._alone(Batch(topic, position, records), {})
             except (MovedOnError, SequenceConflictError):
                 raise
             except Exception as error:  # noqa: BLE001 - which record it was shows when they go one by one
@@ -101,7 +128,7 @@ class Applier(Generic[W]):
         stale = 0
         while True:
             try:
-                return await self._transaction(topic, position, [record], poison)
+                return await self._alone(Batch(topic, position, [record]), poison)
             except (MovedOnError, SequenceConflictError):
                 raise
             except Exception as error:
@@ -118,24 +145,36 @@ class Applier(Generic[W]):
                 self._count_poison(topic, cause)
                 poison[offset] = _slug(cause)
 
-    async def _transaction(
-        self, topic: Topic, position: Position, records: Sequence[Record], poison: Mapping[int, str]
-    ) -> Position:
-        """The heart: position, sequences, effects and outgoing events, or none of them."""
-        tally = Tally()
-        events = [_read(record, poison) for record in records]
+    async def _alone(self, batch: Batch, poison: Mapping[int, str]) -> Position:
+        [moved] = await self._transaction([batch], poison)
+        return moved
+
+    async def _transaction(self, batches: Sequence[Batch], poison: Mapping[int, str]) -> list[Position]:
+        """The heart: positions, sequences, effects and outgoing events, or none of them."""
+        tallies = [Tally() for _ in batches]
+        read = [[_read(record, poison) for record in batch.records] for batch in batches]
+        arrived = [
+            Arrived(batch.topic, batch.position, [event for event in events if event])
+            for batch, events in zip(batches, read, strict=True)
+        ]
         try:
             async with self._works() as work:
-                inbox = await Inbox.open(work, self._consumer, topic, position, [e for e in events if e])
-                take = Take(inbox, work, self._handlers, poison, tally)
-                for record, event in zip(records, events, strict=True):
-                    await take.one(record, event)
-                moved = inbox.moved(records[-1].offset + 1)
+                inboxes = await Inbox.open(work, self._consumer, *arrived)
+                for batch, events, inbox, tally in zip(batches, read, inboxes, tallies, strict=True):
+                    take = Take(inbox, work, self._handlers, poison, tally)
+                    for record, event in zip(batch.records, events, strict=True):
+                        await take.one(record, event)
+                moved = [
+                    inbox.moved(batch.records[-1].offset + 1)
+                    for batch, inbox in zip(batches, inboxes, strict=True)
+                ]
         except StaleError as error:
-            if await self._has_moved(position):
-                raise MovedOnError(topic.name) from error
+            for batch in batches:
+                if await self._has_moved(batch.position):
+                    raise MovedOnError(batch.topic.name) from error
             raise
-        self._count(topic, len(records), tally)
+        for batch, tally in zip(batches, tallies, strict=True):
+            self._count(batch.topic, len(batch.records), tally)
         return moved
 
     async def _has_moved(self, position: Position) -> bool:
@@ -155,7 +194,7 @@ class Applier(Generic[W]):
             if record is None:
                 return False
             event = received(record)
-            inbox = await Inbox.open(work, self._consumer, topic, None, [event])
+            [inbox] = await Inbox.open(work, self._consumer, Arrived(topic, None, [event]))
             inbox.unblock(event)
             await Take(inbox, work, self._handlers, {}, tally).one(record, event)
             inbox.learned()

@@ -21,6 +21,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.reader import FINISH_S, Reader
 from services.chassis.tasks import ended, watched
 from services.chassis.topics import Topic
+from services.chassis.turns import Turns
 from services.chassis.work import Work, WorkFactory
 
 _log = logs.logger("consumer")
@@ -45,9 +46,9 @@ FROM (SELECT min(since) AS since FROM waiting WHERE consumer = $1 GROUP BY topic
 class Consumer(Generic[W]):
     """Reads the topics of one consumer group and applies their events, exactly once in effect.
 
-    Each partition is read by a task of its own, a batch of up to 500 records in one transaction; it waits for
-    nothing to fill a batch. Which offset is next only PostgreSQL says; the offsets committed to Kafka are for
-    lag tools. A second owner of a partition, however it came about, cannot commit.
+    Each partition is read by a task of its own. What lies there of all of them goes into one transaction, of
+    some 500 records, and nothing waits to fill it. Which offset is next only PostgreSQL says; the offsets
+    committed to Kafka are for lag tools. A second owner of a partition, however it came about, cannot commit.
     """
 
     name = "consumer"
@@ -73,8 +74,7 @@ class Consumer(Generic[W]):
         self._applier = Applier(works, consumer, handlers, self._metrics)
         self._readers: dict[TopicPartition, Reader[W]] = {}
         self._changed = Wakeup()
-        # One batch at a time: partitions that take turns gather larger batches, at half the cost of an event.
-        self._turn = asyncio.Lock()
+        self._turns = Turns(self._applier)
         self._rebalancing = False
         self._connecting = False
         self._stopping = False
@@ -154,7 +154,7 @@ class Consumer(Generic[W]):
         for partition in ours - self._readers.keys():
             reader = Reader(
                 kafka, partition, self._topics[partition.topic], self._consumer,
-                self._database, self._applier, self.progress, self._turn,
+                self._database, self._turns, self.progress,
             )  # fmt: skip
             reader.task.add_done_callback(lambda _: self._changed.set())
             self._readers[partition] = reader

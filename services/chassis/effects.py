@@ -25,6 +25,10 @@ class Effect:
     def __post_init__(self) -> None:
         _checked(self.sql)
 
+    @property
+    def bound(self) -> tuple[object, ...]:
+        return self.arguments if self.expect is None else (*self.arguments, self.expect)
+
 
 @lru_cache(maxsize=1024)
 def _checked(sql: str) -> str:
@@ -78,24 +82,29 @@ def composed(effects: Sequence[Effect], events: Sequence[outbox.Row]) -> tuple[s
     The effects come first, so that a work locks the rows of its aggregate before those of its streams, as one
     does that reads its aggregate FOR UPDATE.
     """
-    shape = tuple((effect.sql, len(effect.arguments), effect.expect) for effect in effects)
-    bound = tuple(argument for effect in effects for argument in effect.arguments)
+    shape = tuple((effect.sql, len(effect.arguments), effect.expect is not None) for effect in effects)
+    bound = tuple(argument for effect in effects for argument in effect.bound)
     if events:
         bound += outbox.arguments(events)
     return _text(shape, min(len(events), 2)), bound
 
 
 @lru_cache(maxsize=1024)
-def _text(shape: tuple[tuple[str, int, int | None], ...], events: int) -> str:
+def _text(shape: tuple[tuple[str, int, bool], ...], events: int) -> str:
     """The statement's text: the same for the same shape, so that PostgreSQL has its plan already."""
     parts, conditions, bound = [], [], 0
-    for n, (sql, arguments, expect) in enumerate(shape):
+    for n, (sql, arguments, counted) in enumerate(shape):
         parts.append(f"effect_{n} AS (\n{_shifted(sql, bound)}\nRETURNING 1)")
         count = f"(SELECT count(*) FROM effect_{n})"
-        # The function is called only when it is to raise.
-        missed = f"CASE {count} WHEN {expect} THEN true ELSE landed({count}, {expect}) END"
-        conditions.append(f"{count} >= 0" if expect is None else missed)
         bound += arguments
+        if counted:
+            bound += 1
+            # The function is called only when it is to raise.
+            conditions.append(
+                f"CASE {count} WHEN ${bound} THEN true ELSE landed({count}, ${bound}::integer) END"
+            )
+        else:
+            conditions.append(f"{count} >= 0")
     landed = " AND ".join(conditions) or "true"
     if events:
         form = outbox.ANNOUNCED_ONE if events == 1 else outbox.ANNOUNCED

@@ -13,20 +13,26 @@ from services.chassis.topics import Topic
 from services.chassis.work import Work
 
 _SEEN = """
-SELECT asked.key, inbox.epoch, inbox.last, inbox.last_id,
-    EXISTS (SELECT FROM waiting WHERE consumer = $1 AND topic = $2 AND waiting.key = asked.key) AS waits,
-    EXISTS (SELECT FROM parked WHERE consumer = $1 AND topic = $2 AND parked.key = asked.key) AS parked
-FROM unnest($3::text[]) AS asked (key)
-LEFT JOIN inbox ON inbox.consumer = $1 AND inbox.topic = $2 AND inbox.key = asked.key
+SELECT asked.topic, asked.key, inbox.epoch, inbox.last, inbox.last_id,
+    EXISTS (SELECT FROM waiting
+            WHERE consumer = $1 AND waiting.topic = asked.topic AND waiting.key = asked.key) AS waits,
+    EXISTS (SELECT FROM parked
+            WHERE consumer = $1 AND parked.topic = asked.topic AND parked.key = asked.key) AS parked
+FROM unnest($2::text[], $3::text[]) AS asked (topic, key)
+LEFT JOIN inbox ON inbox.consumer = $1 AND inbox.topic = asked.topic AND inbox.key = asked.key
 """
-# Compare and set: whoever decided on an older view of this partition commits nothing.
+# Compare and set: whoever decided on an older view of a partition commits nothing.
 _MOVE = """
-UPDATE consumer_position SET next_offset = $4, version = version + 1
-WHERE consumer = $1 AND topic = $2 AND partition = $3 AND next_offset = $5 AND version = $6
+UPDATE consumer_position AS stands SET next_offset = moved.next_offset, version = stands.version + 1
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[])
+    AS moved (consumer, topic, partition, next_offset, stood, version)
+WHERE stands.consumer = moved.consumer AND stands.topic = moved.topic
+  AND stands.partition = moved.partition
+  AND stands.next_offset = moved.stood AND stands.version = moved.version
 """
 _REMEMBER = """
 INSERT INTO inbox (consumer, topic, key, epoch, last, last_id)
-SELECT $1, $2, news.* FROM unnest($3::text[], $4::integer[], $5::bigint[], $6::uuid[]) AS news
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::bigint[], $6::uuid[])
 ON CONFLICT (consumer, topic, key) DO UPDATE
 SET epoch = EXCLUDED.epoch, last = EXCLUDED.last, last_id = EXCLUDED.last_id
 """
@@ -87,6 +93,15 @@ class Seen:
         self.epoch, self.last, self.last_id = event.epoch, event.sequence, event.id
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What is to be taken in of one partition. A replay has no position of its own."""
+
+    topic: Topic
+    position: Position | None
+    events: Sequence[Received]
+
+
 class Inbox:
     """One transaction's view of a partition. What it learns is written with the work, or not at all.
 
@@ -95,27 +110,27 @@ class Inbox:
     """
 
     def __init__(
-        self, work: Work, consumer: str, topic: Topic, position: Position | None, seen: Mapping[str, Seen]
+        self, work: Work, consumer: str, arrived: Arrived, seen: Mapping[tuple[str, str], Seen]
     ) -> None:
-        self.topic = topic
+        self.topic = arrived.topic
         self._work = work
         self._consumer = consumer
-        self._position = position
-        self._seen = seen
+        self._position = arrived.position
+        self._seen = {event.key: seen[event.topic, event.key] for event in arrived.events}
         self._changed: dict[str, Seen] = {}
 
     @classmethod
-    async def open(
-        cls, work: Work, consumer: str, topic: Topic, position: Position | None, events: Sequence[Received]
-    ) -> Inbox:
-        """Read what was seen of these events' keys, in one query. A replay has no position of its own."""
-        keys = list({event.key for event in events})
-        rows = await work.peek(_SEEN, consumer, topic.name, keys)
+    async def open(cls, work: Work, consumer: str, *arrived: Arrived) -> list[Inbox]:
+        """Read what was seen of the keys of all these events, in one query."""
+        asked = {(event.topic, event.key) for each in arrived for event in each.events}
+        rows = await work.peek(_SEEN, consumer, [topic for topic, _ in asked], [key for _, key in asked])
         seen = {
-            row["key"]: Seen(row["epoch"] or 0, row["last"] or 0, row["last_id"], row["waits"], row["parked"])
+            (row["topic"], row["key"]): Seen(
+                row["epoch"] or 0, row["last"] or 0, row["last_id"], row["waits"], row["parked"]
+            )
             for row in rows
         }
-        return cls(work, consumer, topic, position, seen)
+        return [cls(work, consumer, each, seen) for each in arrived]
 
     def admit(self, event: Received) -> Verdict:
         return self._seen[event.key].admit(event, self._full_state(event))
@@ -178,20 +193,17 @@ class Inbox:
         if at is None:
             raise RuntimeError("a replay does not move the position")
         self.learned()
-        self._work.write(
-            _MOVE, self._consumer, at.topic, at.partition, next_offset, at.next_offset, at.version, expect=1
+        self._work.collect(
+            _MOVE, self._consumer, at.topic, at.partition, next_offset, at.next_offset, at.version, each=True
         )
         return Position(at.topic, at.partition, next_offset, at.version + 1)
 
     def learned(self) -> None:
         """Promise what was learned of the keys."""
-        if self._changed:
-            self._work.write(
-                _REMEMBER, self._consumer, self.topic.name, list(self._changed),
-                [seen.epoch for seen in self._changed.values()],
-                [seen.last for seen in self._changed.values()],
-                [seen.last_id for seen in self._changed.values()],
-            )  # fmt: skip
+        for key, seen in self._changed.items():
+            self._work.collect(
+                _REMEMBER, self._consumer, self.topic.name, key, seen.epoch, seen.last, seen.last_id
+            )
 
     def _full_state(self, event: Received) -> bool:
         return event.snapshot or event.type == self.topic.snapshot

@@ -16,23 +16,25 @@ from aiokafka.errors import (
 )
 
 from services.chassis import logs
-from services.chassis.apply import Applier, MovedOnError, NotNowError
+from services.chassis.apply import Batch, MovedOnError, NotNowError
 from services.chassis.database import LOST, Database
 from services.chassis.health import Progress
 from services.chassis.inbox import Position
 from services.chassis.tasks import ended
 from services.chassis.topics import Topic
+from services.chassis.turns import BATCH, Turn, Turns
 from services.chassis.work import Work
 
 _log = logs.logger("consumer")
 
 W = TypeVar("W", bound=Work)
 
-BATCH = 500
 FINISH_S = 8.0
 _FETCH_MS = 1000
 _LOST_LIMIT = 5
 _LONGEST_BACKOFF_S = 5.0
+
+_UNKNOWN_POSITION = (NoOffsetForPartitionError, OffsetOutOfRangeError)
 
 _STANDS = """
 SELECT topic, partition, next_offset, version FROM consumer_position
@@ -58,19 +60,17 @@ class Reader(Generic[W]):
         topic: Topic,
         consumer: str,
         database: Database,
-        applier: Applier[W],
+        turns: Turns[W],
         progress: Progress,
-        turn: asyncio.Lock,
     ) -> None:
-        self._turn = turn
         self._kafka = kafka
         self._partition = partition
         self._topic = topic
         self._consumer = consumer
         self._database = database
-        self._applier = applier
+        self._turns = turns
         self._progress = progress
-        self._applying = False
+        self._turn: Turn | None = None
         self._stopping = False
         self._lost = 0
         self._attempt = 0
@@ -79,7 +79,7 @@ class Reader(Generic[W]):
     async def stop(self) -> None:
         """Finish the batch that is being applied; what was only fetched will be fetched again."""
         self._stopping = True
-        if not self._applying:
+        if self._turn is None or not self._turn.begun:
             self.task.cancel()  # it may wait for an assignment that waits for us
         await ended(self.task, FINISH_S)
 
@@ -101,33 +101,37 @@ class Reader(Generic[W]):
             found = await self._kafka.getmany(self._partition, timeout_ms=_FETCH_MS, max_records=BATCH)
             records: Sequence[ConsumerRecord] = found.get(self._partition, ())
             return records
-        except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+        except _UNKNOWN_POSITION:
             return None
 
     async def _apply(self, position: Position, records: Sequence[ConsumerRecord]) -> Position:
         try:
-            async with self._turn:
-                more = await self._more(records[-1].offset + 1)
-                self._applying = True
-                moved = await self._applier.batch(self._topic, position, [*records, *more])
+            moved = await self._in_turn(Batch(self._topic, position, records))
         except MovedOnError:
             _log.warning("another-owner-moved-on", topic=self._topic.name)
             return await self._seek()
         except NotNowError as error:
             _log.warning("partition-waits", error, topic=self._topic.name, attempt=self._attempt)
-            self._applying = False
             await asyncio.sleep(min(0.05 * 2**self._attempt, _LONGEST_BACKOFF_S))
             self._attempt = min(self._attempt + 1, 10)
             return await self._seek()
-        finally:
-            self._applying = False
         self._attempt = 0
         self._progress.moved()
         return moved
 
+    async def _in_turn(self, batch: Batch) -> Position:
+        self._turn = Turn(batch, self._more)
+        try:
+            return await self._turns.take(self._turn)
+        finally:
+            self._turn = None
+
     async def _more(self, offset: int) -> Sequence[ConsumerRecord]:
-        """What has come while we waited for our turn: a larger batch costs hardly more."""
-        found = await self._kafka.getmany(self._partition, max_records=BATCH)
+        """What has come while we waited for our turn, if it follows; nothing of a partition no longer ours."""
+        try:
+            found = await self._kafka.getmany(self._partition, max_records=BATCH)
+        except (IllegalStateError, ConsumerStoppedError, *_UNKNOWN_POSITION):
+            return ()
         records: Sequence[ConsumerRecord] = found.get(self._partition, ())
         return records if records and (records[0].offset == offset or self._topic.compacted) else ()
 

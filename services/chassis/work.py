@@ -58,7 +58,7 @@ class Work:
         self._session = cast(Session, connection).itself()
         self._scope = ""
         self._effects: list[Effect] = []
-        self._rows: dict[str, list[tuple[object, ...]]] = {}
+        self._rows: dict[tuple[str, bool], list[tuple[object, ...]]] = {}
         self._events: list[outbox.Row] = []
         self._timers: dict[tuple[str, str], tuple[datetime, bytes] | None] = {}
         self._callbacks: list[Callable[[], object]] = []
@@ -71,18 +71,20 @@ class Work:
         somebody else was here since I looked".
         """
         effect = Effect(statement, arguments, expect)
-        for collected in [sql for sql in self._rows if not independent([Effect(sql, ()), effect])]:
-            self._effects.append(Effect(collected, _columns(self._rows.pop(collected))))
+        for sql, each in list(self._rows):
+            if not independent([Effect(sql, ()), effect]):
+                self._effects.append(self._collected(sql, each))
         self._effects.append(effect)
 
-    def collect(self, statement: str, *row: object) -> None:
+    def collect(self, statement: str, *row: object, each: bool = False) -> None:
         """Promise one row of many: what is collected under one statement is written by it at once.
 
         The statement takes an array for each column: `INSERT INTO t (a, b) SELECT * FROM unnest($1::text[],
         $2::bigint[])`. Rows are written in the order of their collection: before a later `write` that concerns
-        their table, and after every other one.
+        their table, and after every other one. With `each` they must change as many rows as they are, or the
+        work fails with StaleError.
         """
-        self._rows.setdefault(statement, []).append(row)
+        self._rows.setdefault((statement, each), []).append(row)
 
     def in_step(self) -> None:
         """Write what was promised so far statement by statement: every row of the first, then of the second, …
@@ -174,9 +176,13 @@ class Work:
                 await self._transaction.rollback()
 
     def _take_effects(self) -> list[Effect]:
-        effects = [*self._effects, *(Effect(sql, _columns(rows)) for sql, rows in self._rows.items())]
-        self._effects, self._rows = [], {}
+        effects = [*self._effects, *(self._collected(sql, each) for sql, each in list(self._rows))]
+        self._effects = []
         return effects
+
+    def _collected(self, sql: str, each: bool) -> Effect:
+        rows = self._rows.pop((sql, each))
+        return Effect(sql, _columns(rows), len(rows) if each else None)
 
     async def _write(self, effects: Iterable[list[Effect]]) -> None:
         """In the order in which they were promised, each run of them in one round trip."""
