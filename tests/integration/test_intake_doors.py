@@ -228,6 +228,36 @@ async def test_a_case_through_http_from_the_sidewalk_to_the_end(door: Door) -> N
     assert (await door.http.get(case, headers=door.bearer())).json()["case"]["status"] == "closed"
 
 
+async def test_derived_needs_through_http(door: Door) -> None:
+    def key() -> dict[str, str]:
+        return {**door.bearer(), "idempotency-key": new_id()}
+
+    opened = await door.http.post("/v1/cases", json=BODY, headers=key())
+    case, [need_id] = f"/v1/cases/{opened.json()['caseId']}", opened.json()["needIds"]
+    word = {"norm": "laundry-soap", "notNeeded": True, "reason": "the shelter has some"}
+    said = await door.http.post(f"{case}/overrules", json=word, headers=key())
+    assert (said.status_code, said.json()["reported"]) == (200, [])
+    preview = (await door.http.get(f"{case}/derived-needs?horizonDays=60", headers=door.bearer())).json()
+    assert {each["norm"]["name"]: each["quantity"] for each in preview["needs"]} == {
+        "food": 7, "blanket": 1, "soap": 5, "laundry-soap": 0,
+    }  # fmt: skip
+    asked = await door.http.post(f"{case}/derived-needs", json={}, headers=key())
+    assert len(asked.json()["reported"]) == 3
+    lifted = await door.http.post(f"{case}/overrules:lift", json={"norm": "laundry-soap"}, headers=key())
+    assert len(lifted.json()["reported"]) == 1
+    later = {"need": {"kind": "NEED_KIND_LODGING", "nights": 2, "constraints": ["quiet"]}}
+    changed = await door.http.post(f"{case}/needs/{need_id}:change", json=later, headers=key())
+    assert changed.json()["need"]["nights"] == 2
+    listed = (await door.http.get(f"{case}/needs", headers=door.bearer())).json()
+    assert [line.get("norm", {}).get("name") for line in listed["needs"]] == [
+        None, "food", "blanket", "soap", "laundry-soap",
+    ]  # fmt: skip
+    stopped = await door.http.post(f"{case}/derived-needs:stop", json={}, headers=key())
+    assert stopped.status_code == 200
+    for path in ("/v1/norms", "/v1/constraints"):
+        assert (await door.http.get(path, headers=door.bearer())).status_code == 200
+
+
 async def test_http_says_what_is_wrong_and_keeps_what_is_foreign_to_itself(door: Door) -> None:
     no_key = await door.http.post("/v1/cases", json=BODY, headers=door.bearer())
     assert (no_key.status_code, no_key.json()["reason"]) == (400, "idempotency-key-missing")
