@@ -144,7 +144,7 @@ def birth_of(one: date | None, other: date | None) -> Birth:
 
 def slips(day: date) -> set[date]:
     """The dates that one slip of the pen makes of a date: one digit another, two neighbours swapped, day for month."""
-    text = f"{day:%Y%m%d}"
+    text = day.isoformat().replace("-", "")  # four digits of year also before 1000
     spelt = {text[:n] + digit + text[n + 1 :] for n in range(8) for digit in "0123456789"}
     spelt |= {text[:n] + text[n + 1] + text[n] + text[n + 2 :] for n in range(7)}
     spelt.add(text[:4] + text[6:] + text[4:6])
