@@ -141,8 +141,8 @@ async def test_one_that_never_comes_up_is_noticed_although_nothing_waits(
         with pytest.raises(ExceptionGroup) as broken:
             await asyncio.wait_for(part.watch(), 40)
         assert broken.group_contains(BrokenPartError, match="picture: hour")
-        await part.drain()
     finally:
+        await part.drain()
         await stranger.stop()
 
 
