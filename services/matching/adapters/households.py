@@ -15,7 +15,8 @@ INSERT INTO household (case_id, revision, adults, children, infants, newborn_wee
 VALUES ($1, 0, 0, 0, 0, '', false, false, false, false, '', true)
 ON CONFLICT (case_id) DO UPDATE
 SET adults = 0, children = 0, infants = 0, newborn_week = '', wheelchair = false, pets = false,
-    unsheltered = false, confidential = false, area = '', arrival_code = '', avoid = '{}', closed = true
+    unsheltered = false, confidential = false, area = '', arrival_code = '', avoid = '{}', one_place = NULL,
+    one_place_revision = 0, closed = true
 """
 # A need that led to a place stays as the place's history, without what was special about it.
 _ERASE = (

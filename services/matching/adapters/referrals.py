@@ -16,10 +16,10 @@ from services.matching.domain.referrals import Referral
 
 _PROPOSE = """
 INSERT INTO referral (referral_id, case_id, need_id, offer_id, state, from_date, nights, units, head_count,
-                      place_handle, arrival_code, expires_at, proposed_at)
+                      place_handle, arrival_code, expires_at, proposed_at, provider_said_yes, one_place, shares)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::date[], $7::integer[],
                      $8::integer[], $9::integer[], $10::uuid[], $11::text[], $12::timestamptz[],
-                     $13::timestamptz[])
+                     $13::timestamptz[], $14::boolean[], $15::uuid[], $16::uuid[])
 """
 _HOLD = """
 INSERT INTO hold (referral_id, offer_id, units, from_date, until_date, expires_at)
@@ -43,7 +43,7 @@ WHERE r.case_id = $1 AND r.referral_id = ANY($2)
 _SHOWN = f"""
 SELECT {rows.REFERRAL_COLUMNS}, o.name, o.contact
 FROM referral AS r JOIN offer AS o USING (offer_id)
-WHERE {SEEN} AND (CASE WHEN $3 = '' THEN r.state IN ('proposed', 'accepted') ELSE r.state = $3 END)
+WHERE {SEEN} AND r.shares IS NULL AND (CASE WHEN $3 = '' THEN r.state IN ('proposed', 'accepted') ELSE r.state = $3 END)
 ORDER BY r.proposed_at DESC, r.referral_id DESC
 LIMIT 500
 """
@@ -68,7 +68,7 @@ class PostgresReferrals:
             (
                 each.referral_id, each.case_id, each.need_id, each.offer_id, each.state, each.from_date,
                 each.nights, each.units, each.head_count, each.place_handle, each.arrival_code,
-                each.expires_at, now,
+                each.expires_at, now, each.provider_said_yes, each.one_place, each.shares,
             )
             for each in referrals
         ]  # fmt: skip

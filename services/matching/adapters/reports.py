@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from services.chassis.work import Work
 from services.matching.domain.household import Facts
@@ -29,6 +30,12 @@ WHERE NOT household.closed
   AND (household.revision < EXCLUDED.revision
        OR household.revision = EXCLUDED.revision
           AND EXCLUDED.arrival_code NOT IN ('', household.arrival_code))
+"""
+# The name of the household's one place has a revision of its own.
+_PLACE = """
+UPDATE household SET one_place = told.one_place, one_place_revision = told.revision
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS told (case_id, one_place, revision)
+WHERE household.case_id = told.case_id AND household.one_place_revision < told.revision AND NOT household.closed
 """
 # A need that is known already stays as it is.
 _REPORT = """
@@ -76,6 +83,7 @@ class Reports:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._learned: dict[CaseId, tuple[Facts, str]] = {}
+        self._placed: dict[CaseId, tuple[UUID | None, int]] = {}
         self._reported: dict[NeedId, tuple[Need, Tier, datetime]] = {}
         self._changed: dict[NeedId, Need] = {}
         self._closed: list[tuple[CaseId, NeedId | None]] = []
@@ -83,6 +91,8 @@ class Reports:
     def learn(self, case_id: CaseId, facts: Facts, arrival_code: str) -> None:
         known, code = self._learned.get(case_id, (facts, ""))
         newest = known if known.revision > facts.revision else facts
+        if facts.one_place_revision > self._placed.get(case_id, (None, 0))[1]:
+            self._placed[case_id] = (facts.one_place, facts.one_place_revision)
         self._learned[case_id] = (newest, arrival_code or code)
 
     def report(self, need: Need, tier: Tier, now: datetime) -> None:
@@ -101,6 +111,10 @@ class Reports:
             learned = [_household(case_id, *told) for case_id, told in self._learned.items()]
             self._learned = {}
             self._work.write(_LEARN, *map(list, zip(*learned, strict=True)))
+        if self._placed:
+            placed = [(case_id, *told) for case_id, told in self._placed.items()]
+            self._placed = {}
+            self._work.write(_PLACE, *map(list, zip(*placed, strict=True)))
         if self._reported:
             reported = [_need(*told) for told in self._reported.values()]
             self._reported = {}

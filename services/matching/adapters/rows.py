@@ -29,7 +29,7 @@ NEED_COLUMNS = """
     n.constraints, n.state, n.tier,
     n.waiting_since, n.reason, n.would_change, n.rests_until, n.excluded,
     h.adults, h.children, h.infants, h.newborn_week, h.wheelchair, h.pets, h.unsheltered, h.confidential,
-    h.area, h.revision, h.arrival_code, h.avoid
+    h.area, h.revision, h.arrival_code, h.avoid, h.one_place, h.one_place_revision
 """
 # The columns that `offer` reads, of `offer AS o`.
 OFFER_COLUMNS = """
@@ -41,6 +41,7 @@ OFFER_COLUMNS = """
 REFERRAL_COLUMNS = """
     r.referral_id, r.case_id, r.need_id, r.offer_id, r.state, r.from_date, r.nights, r.units, r.head_count,
     r.place_handle, r.arrival_code, r.expires_at, r.client_said_yes, r.provider_said_yes, r.occupied,
+    r.one_place, r.shares,
     (SELECT place.confidential FROM offer AS place WHERE place.offer_id = r.offer_id) AS hidden
 """
 
@@ -58,6 +59,8 @@ def facts(row: Record) -> Facts:
         area=row["area"],
         revision=row["revision"],
         avoid=frozenset(row["avoid"]),
+        one_place=row["one_place"],
+        one_place_revision=row["one_place_revision"],
     )
 
 
@@ -134,6 +137,8 @@ def referral(row: Record) -> Referral:
         provider_said_yes=row["provider_said_yes"],
         occupied=row["occupied"],
         hidden=row["hidden"],
+        one_place=row["one_place"],
+        shares=None if row["shares"] is None else ReferralId(row["shares"]),
     )
 
 

@@ -14,6 +14,7 @@ from services.matching.adapters.households import PostgresHouseholds
 from services.matching.adapters.needs import PostgresNeeds
 from services.matching.adapters.occupancies import PostgresOccupancies
 from services.matching.adapters.offers import PostgresOffers
+from services.matching.adapters.one_place import PostgresOnePlaces
 from services.matching.adapters.places import PostgresPlaces
 from services.matching.adapters.referrals import PostgresReferrals
 from services.matching.adapters.reports import Reports
@@ -46,6 +47,7 @@ class PostgresWork(MatchingWork):
         self.offers = PostgresOffers(self)
         self.places = PostgresPlaces(self)
         self.referrals = PostgresReferrals(self)
+        self.one_places = PostgresOnePlaces(self)
         self.occupancies = PostgresOccupancies(self)
         self.goods = PostgresGoods(self)
         self.appeal = PostgresAppeal(self)

@@ -42,6 +42,10 @@ class Agenda:
     left: set[Left] = field(default_factory=set)
     # Referrals that their household allows no more.
     closing: set[ReferralId] = field(default_factory=set)
+    # Referrals with a place of their own that changed: whoever shares it follows. And the nights, until before the
+    # second day, that their household no longer has.
+    led: set[ReferralId] = field(default_factory=set)
+    vacated: dict[ReferralId, tuple[date, date]] = field(default_factory=dict)
     # Whether everything that waits is to be looked at: for places, for goods.
     places_round: bool = False
     goods_round: bool = False
@@ -56,8 +60,13 @@ class Agenda:
             self.ending,
             self.left,
             self.closing,
+            self.led,
         )
         return any(noted) or self.places_round or self.goods_round
+
+    def vacate(self, referral_id: ReferralId, first: date, until: date) -> None:
+        self.vacated[referral_id] = (first, until)
+        self.led.add(referral_id)
 
     def close(self, case_id: CaseId) -> None:
         self.cases.add(case_id)
@@ -78,6 +87,8 @@ class Agenda:
             self.ending,
             self.left,
             self.closing,
+            self.led,
+            self.vacated,
         ):
             noted.clear()
         self.places_round = self.goods_round = False

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import assert_never
 
+from services.matching.application.move_in import accept
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import let_go
-from services.matching.application.timers import ARRIVAL_ENDS
 from services.matching.application.views import Viewer
-from services.matching.domain.events import ReferralAccepted, ReferralDeclined, ReferralRejected
+from services.matching.domain.events import ReferralDeclined, ReferralRejected
 from services.matching.domain.ids import CaseId, ReferralId
 from services.matching.domain.referrals import Referral, ReferralState, Side
 from services.matching.domain.refusal import missing
@@ -35,7 +34,9 @@ async def answer_as_provider(
 
 
 async def seen_by(work: MatchingWork, viewer: Viewer, referral: Referral) -> None:
-    """Raise Refusal `not-found` unless the viewer speaks for the place."""
+    """Raise Refusal `not-found` unless the viewer speaks for the place. A provider knows a household once."""
+    if referral.shares is not None:
+        raise missing()
     offer = await work.offers.get(referral.offer_id)
     if offer is None or not viewer.sees(offer):
         raise missing()
@@ -46,7 +47,11 @@ async def _locked(work: MatchingWork, referral_id: ReferralId) -> Referral:
     referral = await work.referrals.get(referral_id)
     if referral is None:
         raise missing()
-    return referral
+    if referral.one_place is None:
+        return referral
+    # Others may share this place, or this one another's: they change together, by one hand.
+    await work.places.lock()
+    return await work.referrals.get(referral_id) or referral
 
 
 async def _answer(work: MatchingWork, referral: Referral, side: Side, yes: bool) -> ReferralState:
@@ -59,10 +64,7 @@ async def _answer(work: MatchingWork, referral: Referral, side: Side, yes: bool)
         case ReferralState.PROPOSED:
             work.referrals.save(said)
         case ReferralState.ACCEPTED:
-            until = work.terms.calendar.arrive_until(said.from_date, work.now)
-            work.referrals.save(replace(said, expires_at=until))
-            await work.arm(ARRIVAL_ENDS, str(said.referral_id), until)
-            work.say(ReferralAccepted(*ids), hidden=said.hidden)
+            await accept(work, said)
         case ReferralState.DECLINED | ReferralState.REJECTED:
             await work.places.lock()
             let_go(work, referral, said)
@@ -74,4 +76,6 @@ async def _answer(work: MatchingWork, referral: Referral, side: Side, yes: bool)
             raise AssertionError("an answer neither expires nor withdraws")
         case _:
             assert_never(said.state)
+    if said.one_place is not None:
+        work.agenda.led.add(said.shares or said.referral_id)
     return said.state

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 
-from services.chassis.ids import uuid7
 from services.matching.application.answer_referral import seen_by
+from services.matching.application.move_in import move_in
 from services.matching.application.ports import MatchingWork
-from services.matching.application.timers import STAY_ENDS
 from services.matching.application.views import Viewer
-from services.matching.domain.events import OccupancyStarted
-from services.matching.domain.ids import OccupancyId, ReferralId
-from services.matching.domain.occupancies import Occupancy, last_night
+from services.matching.domain.ids import ReferralId
+from services.matching.domain.occupancies import last_night
 from services.matching.domain.refusal import missing
 
 
@@ -28,22 +26,6 @@ async def check_in(work: MatchingWork, viewer: Viewer, referral_id: ReferralId) 
         return last
     await work.places.lock()
     work.concern(referral.case_id)
-    # The nights stay as they are: the units that were held are the units that are taken.
-    occupancy = Occupancy(
-        occupancy_id=OccupancyId(uuid7()),
-        offer_id=referral.offer_id,
-        case_id=referral.case_id,
-        referral_id=referral.referral_id,
-        units=referral.units,
-        from_date=referral.from_date,
-        until=referral.until,
-    )
-    work.referrals.save(arrived)
-    work.occupancies.start(occupancy)
-    work.needs.place(referral.need_id)
-    ends_at = work.terms.calendar.leave_on(referral.until)
-    await work.arm(STAY_ENDS, str(occupancy.occupancy_id), ends_at)
-    work.say(
-        OccupancyStarted(referral.case_id, referral.referral_id, referral.need_id, referral.from_date, last)
-    )
+    await move_in(work, arrived)
+    work.agenda.led.add(referral_id)
     return last

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from services.matching.application.ports import MatchingWork
+from services.matching.application.share_place import nights_held
 from services.matching.application.timers import STAY_ENDS
 from services.matching.application.views import Taken
 from services.matching.domain.events import OccupancyExtended
@@ -38,7 +39,11 @@ async def extend_occupancy(
     offer = await work.offers.get(occupancy.offer_id)
     if offer is None:
         raise missing()
+    referral = await work.referrals.get(referral_id)
+    if referral is None or (referral.shares is not None and not await _is_kept(work, referral.shares, until)):
+        raise refused("nights-full", "The place is full on at least one of the nights.")
     await _take(work, offer, occupancy, occupancy.until, until)
+    work.one_places.take(nights_held(referral, occupancy.until, until), or_leave=True)
     work.concern(case_id)
     work.occupancies.save(replace(occupancy, until=until))
     await work.arm(STAY_ENDS, str(occupancy.occupancy_id), work.terms.calendar.leave_on(until))
@@ -55,3 +60,9 @@ async def _take(work: MatchingWork, offer: Offer, occupancy: Occupancy, first: d
     if any(book[offer.offer_id].free_on(night) < occupancy.units for night in nights):
         raise refused("nights-full", "The place is full on at least one of the nights.")
     work.places.take([Taken(offer.offer_id, first, until, occupancy.units)])
+
+
+async def _is_kept(work: MatchingWork, leader: ReferralId, until: date) -> bool:
+    """Whether the household has the place so long by the referral that this one shares."""
+    lived = await work.occupancies.of_referral(leader)
+    return lived is not None and not lived.ended and (lived.until is None or until <= lived.until)

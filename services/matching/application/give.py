@@ -6,15 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from services.chassis.ids import code, random_id, uuid7
 from services.matching.application.ports import MatchingWork
-from services.matching.application.timers import HOLD_ENDS
+from services.matching.application.propose import proposed
+from services.matching.application.share_place import Needs, apportioned, nights_held
 from services.matching.application.views import StandingNeed, Taken
-from services.matching.domain.events import NeedUnmatched, ReferralProposed
-from services.matching.domain.ids import NeedId, OfferId, ReferralId
+from services.matching.domain.events import NeedUnmatched
+from services.matching.domain.ids import NeedId, OfferId
 from services.matching.domain.matcher import Found, Placement, match, requests_of
 from services.matching.domain.needs import NeedState, Unmatched, WaitingNeed, tier
-from services.matching.domain.referrals import Referral, ReferralState
+from services.matching.domain.referrals import Referral
 
 
 def seeks(each: StandingNeed, now: datetime) -> bool:
@@ -32,8 +32,20 @@ async def give(work: MatchingWork, seeking: Sequence[StandingNeed], freed: Colle
     """
     touched = {each.need.need_id: _prioritised(work, each) for each in seeking}
     others = await _who_may_gain(work, freed, touched)
-    while touched or others:
-        found = await _round(work, touched, others, freed)
+    needs = {**touched, **others}
+    while needs:
+        needs, later = await apportioned(work, needs, touched)
+        await _give(work, needs, touched, freed)
+        needs = later
+
+
+async def _give(
+    work: MatchingWork, needs: Needs, touched: Mapping[NeedId, WaitingNeed], freed: Collection[OfferId]
+) -> None:
+    others = {need_id: each for need_id, each in needs.items() if need_id not in touched}
+    sought = {need_id: each for need_id, each in needs.items() if need_id in touched}
+    while sought or others:
+        found = await _round(work, sought, others, freed)
         gained = {each.need.need_id for each, what in found if isinstance(what, Placement)} & others.keys()
         missed = gained - await work.needs.claim(gained)
         if not missed:
@@ -66,21 +78,23 @@ async def _round(
 
 
 async def _apply(work: MatchingWork, found: Sequence[Found]) -> None:
-    proposed: list[Referral] = []
+    referrals: list[Referral] = []
     for candidate, what in found:
         match what:
             case Placement():
-                proposed.append(await _propose(work, candidate, what))
+                offer = what.place.offer
+                referrals.append(await proposed(work, candidate, offer, what.request, what.units))
             case Unmatched() if what != candidate.told:
                 work.needs.tell(candidate.need.need_id, what)
                 unmatched = NeedUnmatched(candidate.need.case_id, candidate.need.need_id, what)
                 work.say(unmatched, hidden=candidate.facts.confidential)
             case _:
                 pass
-    if proposed:
-        work.places.take([Taken(each.offer_id, each.from_date, each.until, each.units) for each in proposed])
-        work.referrals.propose(proposed, work.now)
-        work.needs.refer({each.need_id for each in proposed})
+    if referrals:
+        work.places.take([Taken(each.offer_id, each.from_date, each.until, each.units) for each in referrals])
+        work.one_places.take([nights for each in referrals for nights in nights_held(each)])
+        work.referrals.propose(referrals, work.now)
+        work.needs.refer({each.need_id for each in referrals})
 
 
 def _prioritised(work: MatchingWork, each: StandingNeed) -> WaitingNeed:
@@ -97,25 +111,3 @@ def _window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]
     requests = [one for each in candidates for one in requests_of(each.need, each.facts, today)]
     first = min(request.from_date for request in requests)
     return first, max(request.last_night for request in requests) + timedelta(days=1)
-
-
-async def _propose(work: MatchingWork, each: WaitingNeed, found: Placement) -> Referral:
-    offer = found.place.offer
-    referral = Referral(
-        referral_id=ReferralId(uuid7()),
-        case_id=each.need.case_id,
-        need_id=each.need.need_id,
-        offer_id=offer.offer_id,
-        state=ReferralState.PROPOSED,
-        from_date=found.request.from_date,
-        nights=found.request.nights,
-        units=found.units,
-        head_count=found.request.persons,
-        place_handle=random_id(),
-        arrival_code=each.arrival_code or code(),
-        expires_at=work.terms.calendar.hold_until(each.need.urgency, work.now),
-        hidden=offer.confidential,
-    )
-    await work.arm(HOLD_ENDS, str(referral.referral_id), referral.expires_at)
-    work.say(ReferralProposed(referral, work.terms.hub_contact), hidden=referral.hidden)
-    return referral

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
+from uuid import UUID
 
 from services.chassis.call import Call
 from services.chassis.envelope import Received
@@ -14,6 +15,7 @@ from services.matching.application.terms import Shown, Terms
 from services.matching.application.views import (
     Allocation,
     DeskEntry,
+    HouseholdNights,
     KnownHousehold,
     Listed,
     StandingNeed,
@@ -35,6 +37,7 @@ from services.matching.domain.ids import (
 from services.matching.domain.needs import Kind, Need, Tier, Unmatched
 from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.offers import Offer
+from services.matching.domain.one_place import Leader
 from services.matching.domain.places import Book
 from services.matching.domain.referrals import Referral
 
@@ -182,6 +185,30 @@ class Referrals(Protocol):
         """Those of them that are the case's."""
 
 
+class OnePlaces(Protocol):
+    """The places that households have through whichever of their cases. Only who holds `Places.lock` may call."""
+
+    async def leaders(
+        self, keys: Collection[UUID], from_date: date, until: date
+    ) -> Mapping[UUID, Sequence[Leader]]:
+        """By key: referrals that have a place on some of those nights."""
+        ...
+
+    async def sharing(self, leader: ReferralId) -> Sequence[Referral]:
+        """Live referrals that share its place, the surest first."""
+        ...
+
+    def take(self, taken: Sequence[HouseholdNights], *, or_leave: bool = False) -> None:
+        """The database refuses a night that another case has; with `or_leave` it stays that case's."""
+
+    def release(self, taken: Sequence[HouseholdNights]) -> None: ...
+
+    def take_over(self, heir: Referral, followers: Collection[ReferralId]) -> None:
+        """It has the place from now on; the others share it with this one."""
+
+    def rename(self, referral_id: ReferralId, key: UUID) -> None: ...
+
+
 class Occupancies(Protocol):
     async def get(self, occupancy_id: OccupancyId) -> Occupancy | None: ...
 
@@ -260,6 +287,7 @@ class MatchingWork(Work):
     places: Places
     referrals: Referrals
     occupancies: Occupancies
+    one_places: OnePlaces
     goods: Goods
     appeal: Appeal
     desk: Desk

@@ -17,6 +17,8 @@ def let_go(work: MatchingWork, held: Referral, ended: Referral) -> None:
     work.referrals.save(ended)
     work.places.release([Taken(held.offer_id, held.from_date, held.until, held.units)])
     work.agenda.free(held.offer_id)
+    if held.one_place is not None and held.shares is None:
+        work.agenda.vacate(held.referral_id, held.from_date, held.until)
 
 
 def leave(work: MatchingWork, occupancy: Occupancy, until: date) -> None:
@@ -27,4 +29,6 @@ def leave(work: MatchingWork, occupancy: Occupancy, until: date) -> None:
     elif until < occupancy.until:
         work.places.release([Taken(occupancy.offer_id, until, occupancy.until, occupancy.units)])
     work.agenda.free(occupancy.offer_id)
+    if occupancy.referral_id is not None and occupancy.units:
+        work.agenda.vacate(occupancy.referral_id, until, occupancy.until or until)
     work.say(OccupancyEnded(occupancy.case_id, occupancy.referral_id, until))

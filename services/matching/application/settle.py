@@ -8,6 +8,7 @@ from services.matching.application.expire_hold import expire_holds
 from services.matching.application.give import give, seeks
 from services.matching.application.goods_round import goods_round
 from services.matching.application.ports import MatchingWork
+from services.matching.application.share_place import follow_leaders
 from services.matching.application.unserved import tell_unserved
 from services.matching.application.views import StandingNeed
 from services.matching.application.withdraw import close_cases, withdraw_goods, withdraw_places
@@ -38,6 +39,7 @@ async def settle(work: MatchingWork) -> None:
         await close_referrals(work, agenda.closing)
         await end_stays(work, agenda.ending)
         await end_left(work, agenda.left)
+        await follow_leaders(work)
     await close_cases(work, agenda.closed)
     seeking += [each for each in places if seeks(each, work.now)]
     seeking += [each for need_id in agenda.seeking if (each := await work.needs.get(need_id))]
@@ -52,7 +54,7 @@ async def settle(work: MatchingWork) -> None:
 def _concerns_places(work: MatchingWork, touched: list[StandingNeed]) -> bool:
     """Whether any place may change hands; if not, nobody has to wait for this work."""
     agenda = work.agenda
-    ending = agenda.expiring or agenda.ending or agenda.left or agenda.closing
+    ending = agenda.expiring or agenda.ending or agenda.left or agenda.closing or agenda.led
     due = agenda.freed or agenda.seeking or ending or agenda.places_round
     holding = (NeedState.REFERRED, NeedState.CLOSED)
     return bool(due) or any(each.state in holding or seeks(each, work.now) for each in touched)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from uuid import UUID
 
 from services.matching.application.terms import Shown
 from services.matching.domain.household import Facts
@@ -41,6 +42,17 @@ class Taken:
     from_date: date
     until: date
     units: int
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdNights:
+    """A household (by its key) has its place through that case on each night from `first` until the day before
+    `until`."""
+
+    key: UUID
+    case_id: CaseId
+    first: date
+    until: date
 
 
 @dataclass(frozen=True, slots=True)

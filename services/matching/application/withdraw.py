@@ -8,11 +8,13 @@ from datetime import date
 
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import leave, let_go
+from services.matching.application.share_place import parted
 from services.matching.application.views import Allocation, StandingNeed
 from services.matching.domain.events import NeedDeallocated, ReferralWithdrawn
 from services.matching.domain.ids import CaseId
 from services.matching.domain.needs import Kind, Need, NeedState
 from services.matching.domain.offers import Offer, Request, failed_rules, hard_constraints
+from services.matching.domain.one_place import key_of
 from services.matching.domain.referrals import Referral, ReferralState
 
 
@@ -43,7 +45,10 @@ async def withdraw_places(work: MatchingWork, touched: Sequence[StandingNeed]) -
     for referral, offer in await work.referrals.live(standing) if standing else []:
         each = standing[referral.need_id]
         gone = each.state is NeedState.CLOSED
-        if referral.occupied or not (gone or _no_longer_fits(each, referral, offer, work.today)):
+        if referral.occupied:
+            continue
+        parts = not gone and await parted(work, referral, key_of(each.waiting))
+        if not (gone or parts or _no_longer_fits(each, referral, offer, work.today)):
             continue
         let_go(work, referral, referral.withdrawn())
         gone_too = ReferralWithdrawn(referral.case_id, referral.referral_id, referral.need_id)
@@ -68,6 +73,8 @@ def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer, today:
     open_still = referral.state is ReferralState.PROPOSED
     other_nights = referral.nights != need.nights or not _in_window(need, referral.from_date, today)
     unsafe = "hiding" in failed or "not-avoided" in failed
+    if referral.shares is not None:
+        return unsafe
     return unsafe or (open_still and (bool(failed) or too_small or other_nights))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,8 @@ class Facts:
 
     `newborn_week` is the ISO week ("2026-W48") from which space for a newborn is needed; empty if none.
     `area` is where the household can live; empty: anywhere in the region. `avoid` are ids of offers, or of the
-    agencies that offer them, to which it must never be sent.
+    agencies that offer them, to which it must never be sent. `one_place` names its one place for a night, the same
+    in every case of the household, and has a revision of its own (0: nothing was said of it).
     """
 
     adults: int
@@ -26,10 +28,12 @@ class Facts:
     area: str = ""
     revision: int = 1
     avoid: frozenset[str] = frozenset()
+    one_place: UUID | None = None
+    one_place_revision: int = 0
 
     def that_rules_see(self) -> Facts:
         """Without what no rule of a place looks at, so that households who ask the same are seen to."""
-        return replace(self, unsheltered=False, revision=0)
+        return replace(self, unsheltered=False, revision=0, one_place=None, one_place_revision=0)
 
     def expects_newborn_by(self, day: date) -> bool:
         """Whether space for the newborn is needed on that day."""

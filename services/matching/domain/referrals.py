@@ -39,7 +39,9 @@ class Referral:
     household has not arrived (`occupied`); it is accepted exactly when both sides said yes.
 
     `place_handle` is random and new for each referral; `arrival_code` says who arrives without a name.
-    `hidden`: the place is a confidential one, so what becomes of the referral is not even counted.
+    `hidden`: the place is a confidential one, so what becomes of the referral is not even counted. `shares`: the
+    household has this place already by that referral of another case, and this one takes no units. `one_place`
+    names the household whose nights these are.
     """
 
     referral_id: ReferralId
@@ -58,6 +60,8 @@ class Referral:
     provider_said_yes: bool = False
     occupied: bool = False
     hidden: bool = False
+    one_place: UUID | None = None
+    shares: ReferralId | None = None
 
     @property
     def holding(self) -> bool:

@@ -69,6 +69,8 @@ def facts(message: common.Facts) -> Facts:
         area=message.area,
         revision=message.revision,
         avoid=frozenset(str(uuid(each, "avoid")) for each in message.avoid),
+        one_place=uuid(message.one_place.key, "one-place") if message.one_place.key else None,
+        one_place_revision=message.one_place.revision,
     )
 
 

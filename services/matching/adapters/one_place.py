@@ -1,0 +1,110 @@
+"""Which case has a household's place of a night, in PostgreSQL; the key of `one_place_night` forbids a second one."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from uuid import UUID
+
+from services.chassis.work import Work
+from services.matching.adapters import rows
+from services.matching.application.views import HouseholdNights
+from services.matching.domain.ids import CaseId, ReferralId
+from services.matching.domain.one_place import Leader, nights_of
+from services.matching.domain.referrals import Referral
+
+_LEADERS = f"""
+SELECT {rows.REFERRAL_COLUMNS}, {rows.OFFER_COLUMNS},
+       COALESCE(lived.until_date, r.from_date + r.nights) AS until
+FROM referral AS r JOIN offer AS o USING (offer_id)
+LEFT JOIN occupancy AS lived ON lived.referral_id = r.referral_id
+WHERE r.one_place = ANY($1) AND r.shares IS NULL AND r.state IN ('proposed', 'accepted')
+  AND lived.ended IS NOT TRUE AND r.from_date < $3 AND COALESCE(lived.until_date, r.from_date + r.nights) > $2
+ORDER BY r.from_date, r.referral_id
+"""
+_SHARING = f"""
+SELECT {rows.REFERRAL_COLUMNS} FROM referral AS r
+WHERE r.shares = $1 AND r.state IN ('proposed', 'accepted')
+ORDER BY r.client_said_yes DESC, r.proposed_at, r.referral_id
+"""
+# A night that another case has leaves its row as it is, and so too few rows are written.
+_TAKE = """
+INSERT INTO one_place_night (one_place, night, case_id, places)
+SELECT one_place, night, case_id, places
+FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, night, case_id, places)
+ON CONFLICT (one_place, night) DO UPDATE SET places = one_place_night.places + EXCLUDED.places
+WHERE one_place_night.case_id = EXCLUDED.case_id
+"""
+# First whatever is the last, then whatever is not.
+_RELEASE_LAST = """
+DELETE FROM one_place_night
+USING unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, night, case_id, places)
+WHERE one_place_night.one_place = t.one_place AND one_place_night.night = t.night
+  AND one_place_night.case_id = t.case_id AND one_place_night.places <= t.places
+"""
+_RELEASE = """
+UPDATE one_place_night SET places = one_place_night.places - t.places
+FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, night, case_id, places)
+WHERE one_place_night.one_place = t.one_place AND one_place_night.night = t.night
+  AND one_place_night.case_id = t.case_id AND one_place_night.places > t.places
+"""
+
+
+class PostgresOnePlaces:
+    """Only who holds the lock of the places may call anything here."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    async def leaders(
+        self, keys: Collection[UUID], from_date: date, until: date
+    ) -> Mapping[UUID, Sequence[Leader]]:
+        found: defaultdict[UUID, list[Leader]] = defaultdict(list)
+        for row in await self._work.connection.fetch(_LEADERS, list(keys), from_date, until):
+            leader = Leader(rows.referral(row), rows.offer(row), row["until"])
+            found[row["one_place"]].append(leader)
+        return found
+
+    async def sharing(self, leader: ReferralId) -> Sequence[Referral]:
+        return [rows.referral(row) for row in await self._work.connection.fetch(_SHARING, leader)]
+
+    def take(self, taken: Sequence[HouseholdNights], *, or_leave: bool = False) -> None:
+        columns = _columns(taken)
+        if columns[0]:
+            self._work.write(_TAKE, *columns, expect=None if or_leave else len(columns[0]))
+
+    def release(self, taken: Sequence[HouseholdNights]) -> None:
+        columns = _columns(taken)
+        if columns[0]:
+            self._work.write(_RELEASE_LAST, *columns)
+            self._work.write(_RELEASE, *columns)
+
+    def take_over(self, heir: Referral, followers: Collection[ReferralId]) -> None:
+        """It has the place from now on; the others share it with this one."""
+        self._work.write(
+            "UPDATE referral SET shares = NULL, units = $2 WHERE referral_id = $1",
+            heir.referral_id,
+            heir.units,
+        )
+        self._work.write("UPDATE hold SET units = $2 WHERE referral_id = $1", heir.referral_id, heir.units)
+        if followers:
+            self._work.write(
+                "UPDATE referral SET shares = $2 WHERE referral_id = ANY($1)",
+                list(followers),
+                heir.referral_id,
+            )
+
+    def rename(self, referral_id: ReferralId, key: UUID) -> None:
+        self._work.write("UPDATE referral SET one_place = $2 WHERE referral_id = $1", referral_id, key)
+
+
+def _columns(
+    taken: Sequence[HouseholdNights],
+) -> tuple[list[UUID], list[date], list[CaseId], list[int]]:
+    """One row for each night of a household, however often it is taken."""
+    places = Counter(
+        (each.key, night, each.case_id) for each in taken for night in nights_of(each.first, each.until)
+    )
+    keys, nights, cases = zip(*places, strict=True) if places else ((), (), ())
+    return list(keys), list(nights), list(cases), list(places.values())
