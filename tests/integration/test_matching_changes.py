@@ -208,3 +208,15 @@ async def test_a_change_that_comes_after_the_end_brings_nothing_back(world: Worl
     await world.hear(changed(case_id, another(need, nights=2)))
     row = await kept(world, need)
     assert (row["state"], row["nights"]) == ("closed", 1)
+
+
+async def test_who_asks_for_tonight_is_answered_for_the_need_as_it_is_now(world: World) -> None:
+    [case_id], need = cases(1), lodging(nights=3)
+    offer_id = await world.offer(2)
+    await world.tonight(facts(), need, case_id)
+    shorter = another(need, nights=1)
+    answer = await world.tonight(facts(), shorter, case_id)
+    assert answer.held.nights == 1
+    assert (await world.nights(offer_id, 3)) == [(2, 1), (2, 0), (2, 0)]
+    await world.hear(reported(case_id, need, facts()), changed(case_id, shorter))
+    assert await world.told(case_id) == ["ReferralProposed", "ReferralWithdrawn", "ReferralProposed"]

@@ -22,6 +22,8 @@ async def find_tonight(work: MatchingWork, need: Need, facts: Facts) -> Shown | 
     if facts.confidential:
         raise refused("hub-only", "Only the hub arranges a place for this household.")
     need_reported(work, need, facts)
+    # It may overtake the event that the need has become another, too.
+    work.needs.change(need)
     work.needs.ask_again(need.need_id)
     household = await work.households.get(need.case_id)
     if household is None or household.closed:
