@@ -128,7 +128,9 @@ async def test_an_extension_begins_the_clocks_anew(intake: Intake) -> None:
     assert [(each.days_left, each.last_night) for each in endings] == [
         (7, day(7)), (3, day(7)), (7, day(21)), (3, day(21)), (1, day(21)),
     ]  # fmt: skip
-    assert len(await needs(intake, opened.case_id)) == 2
+    assert [(each.state, each.need.from_date) for each in await needs(intake, opened.case_id)] == [
+        ("met", day(0)), ("withdrawn", day(8)), ("reported", day(22)),
+    ]  # fmt: skip
 
 
 async def test_what_matching_refuses_changes_nothing(intake: Intake) -> None:

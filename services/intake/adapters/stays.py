@@ -11,17 +11,17 @@ from services.chassis.work import Work
 from services.intake.adapters.case_notes import CaseNotes
 from services.intake.domain.cases import Case
 from services.intake.domain.household import Facts
-from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, ReferralId, WorkerName
+from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, NeedId, ReferralId, WorkerName
 from services.intake.domain.stays import Action, Alarm, Stay
 
-_STAY = "stay_id, case_id, referral_id, from_date, last_night, ended_on, told_days"
+_STAY = "stay_id, case_id, referral_id, from_date, last_night, ended_on, told_days, next_need"
 _OF_CASE = f"SELECT {_STAY} FROM stay WHERE case_id = $1 ORDER BY from_date, stay_id"
 _BEGIN = f"""
 INSERT INTO stay (case_id, agency_id, referral_id, from_date, last_night) VALUES ($1, $2, $3, $4, $5)
 RETURNING {_STAY}
 """
 _SAVE = """
-UPDATE stay SET from_date = $2, last_night = $3, ended_on = $4, told_days = $5 WHERE stay_id = $1
+UPDATE stay SET from_date = $2, last_night = $3, ended_on = $4, told_days = $5, next_need = $6 WHERE stay_id = $1
 """
 _ACCEPTED = """
 SELECT from_date, nights FROM referral
@@ -90,8 +90,9 @@ class PostgresStays:
 
     def save(self, stay: Stay) -> None:
         self._work.write(
-            _SAVE, stay.stay_id, stay.from_date, stay.last_night, stay.ended_on, stay.told_days, expect=1
-        )
+            _SAVE, stay.stay_id, stay.from_date, stay.last_night, stay.ended_on, stay.told_days, stay.next_need,
+            expect=1,
+        )  # fmt: skip
 
     async def accepted(self, case_id: CaseId) -> list[tuple[date, int]]:
         rows = await self._work.connection.fetch(_ACCEPTED, case_id)
@@ -185,4 +186,5 @@ def _stay(row: asyncpg.Record) -> Stay:
         last_night=row["last_night"],
         ended_on=row["ended_on"],
         told_days=row["told_days"],
+        next_need=None if row["next_need"] is None else NeedId(row["next_need"]),
     )

@@ -9,9 +9,10 @@ from services.intake.application.household_clock import NOBODY
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.cases import Case
 from services.intake.domain.clocks import STAY_ENDING, STAY_OVER, begins
-from services.intake.domain.events import StayEnded, StayStarted
+from services.intake.domain.events import NeedWithdrawn, StayEnded, StayStarted
 from services.intake.domain.followups import leads_somewhere
 from services.intake.domain.ids import CaseId, NeedId, ReferralId
+from services.intake.domain.outcomes import NeedState
 from services.intake.domain.stays import LEAVES_AT, Stay, somewhere_to_sleep
 
 
@@ -66,11 +67,21 @@ async def change_stay(
     if stay == known:
         return
     if last_night != known.last_night:
-        stay = replace(stay, told_days=None)
+        await _search_anew(work, case, known)
+        stay = replace(stay, told_days=None, next_need=None)
     work.stays.save(stay)
     if known.ended and not stay.ended:
         work.alarms.settle(stay)
     _announce(work, case, stay)
+
+
+async def _search_anew(work: IntakeWork, case: Case, stay: Stay) -> None:
+    """What a clock looked for is for other nights than those that matter now, unless a place is agreed on."""
+    for each in await work.needs.outcomes(case.case_id) if stay.next_need else []:
+        wanted = each.state not in (NeedState.PLACED, NeedState.MET, NeedState.WITHDRAWN)
+        if each.need.need_id == stay.next_need and wanted:
+            work.needs.withdraw(case.case_id, each.need.need_id)
+            work.tell(NeedWithdrawn(case.case_id, each.need.need_id))
 
 
 async def stay_ends(work: IntakeWork, case_id: CaseId, referral_id: ReferralId | None, until: date) -> None:

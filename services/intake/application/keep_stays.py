@@ -28,12 +28,13 @@ async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) ->
     if stay.last_night - timedelta(days=days_left) > work.today:
         arm(work, case, stay)
         return
-    work.stays.save(replace(stay, told_days=days_left))
     others = [each for each in stays if each.stay_id != stay.stay_id]
     night = stay.last_night + timedelta(days=1)
-    need_id = None
+    need_id, begun = None, stay.next_need
     if not somewhere_to_sleep(night, others, await work.stays.accepted(case.case_id)):
-        need_id = await search_on(work, case, stay)
+        need_id, new = await search_on(work, case, stay)
+        begun = need_id if new else begun
+    work.stays.save(replace(stay, told_days=days_left, next_need=begun))
     work.tell(
         StayEnding(case.case_id, stay.referral_id, stay.last_night, days_left, need_id, case.confidential)
     )
@@ -41,17 +42,17 @@ async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) ->
     work.changed(case.case_id)
 
 
-async def search_on(work: IntakeWork, case: Case, stay: Stay) -> NeedId:
-    """The open need for a place to live; a new one if there is none."""
+async def search_on(work: IntakeWork, case: Case, stay: Stay) -> tuple[NeedId, bool]:
+    """The open need for a place to live; a new one, as the second part says, if there is none."""
     if stay.last_night is None:
         raise LookupError("a stay without an end has nothing next")
     records = await work.needs.records(case.case_id)
     open_one = searched_for(record.need for record in records if record.open)
     if open_one is not None:
-        return open_one.need_id
+        return open_one.need_id, False
     need = need_of(what_comes_next(stay.last_night, work.today), NeedId(uuid7()), work.today)
     report(work, case, need)
-    return need.need_id
+    return need.need_id, True
 
 
 def report(work: IntakeWork, case: Case, need: Need) -> None:

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from uuid import UUID
 
-from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, ReferralId
+from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, NeedId, ReferralId
 from services.intake.domain.needs import MOST_NIGHTS, Need, NeedKind, NeedRequest, Urgency
 from services.intake.domain.refusal import invalid, refused
 
@@ -22,7 +22,8 @@ LONGEST_NOTE = 4_000
 @dataclass(frozen=True, slots=True)
 class Stay:
     """`last_night` is None while no end is known. `told_days`: the nearest threshold of this last night that has
-    been told. `ended_on`: the first night not slept there."""
+    been told. `ended_on`: the first night not slept there. `next_need`: the need with which a clock began to look
+    for what comes next."""
 
     stay_id: int
     case_id: CaseId
@@ -31,6 +32,7 @@ class Stay:
     last_night: date | None
     ended_on: date | None = None
     told_days: int | None = None
+    next_need: NeedId | None = None
 
     @property
     def ended(self) -> bool:

@@ -1,0 +1,187 @@
+"""Matching and the stays that intake tells of: longer ones, searches that become urgent, places that were left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from aid.common.v1 import common_pb2 as common
+from aid.intake.v1 import events_pb2 as intake
+from aid.matching.v1 import events_pb2 as said
+from aid.matching.v1 import matching_pb2 as pb
+
+from services.chassis.operate import operate
+from services.chassis.topics import Topics
+from services.matching.domain.refusal import Refusal
+from tests.support.matching import (
+    INTAKE,
+    OPERATOR,
+    REFERRALS,
+    TONIGHT,
+    TOPICS,
+    World,
+    cases,
+    facts,
+    lodging,
+    matching,
+    reported,
+)
+from tests.support.stack import RunningStack
+
+DAY = timedelta(days=1)
+
+
+@pytest_asyncio.fixture
+async def world(stack: RunningStack) -> AsyncIterator[World]:
+    async with matching(stack) as world:
+        yield world
+
+
+async def moved_in(world: World, nights: int = 3) -> tuple[str, str]:
+    """A household that lives in a place from tonight on; its case and the referral that led there."""
+    (case_id,) = cases(1)
+    held = (await world.tonight(facts(), lodging(nights), case_id)).held
+    await world.client(case_id, held.referral_id, True)
+    await world.provider(held.referral_id, True)
+    await world.check_in(held.referral_id)
+    return case_id, held.referral_id
+
+
+def longer(case_id: str, referral_id: str, last_night: str) -> pb.ExtendOccupancyRequest:
+    return pb.ExtendOccupancyRequest(case_id=case_id, referral_id=referral_id, last_night=last_night)
+
+
+async def test_a_stay_is_extended_once_however_often_it_is_asked_for(world: World) -> None:
+    offer_id = await world.offer(2)
+    case_id, referral_id = await moved_in(world)
+    for _ in range(2):
+        answer = await world.ask("ExtendOccupancy", longer(case_id, referral_id, "2026-03-06"), INTAKE)
+        assert answer.last_night == "2026-03-06"
+    assert await world.nights(offer_id) == [(2, 1)] * 5 + [(2, 0)] * 2
+    [extended] = [each for each in await world.said(REFERRALS) if isinstance(each, said.OccupancyExtended)]
+    assert (extended.case_id, extended.last_night) == (case_id, "2026-03-06")
+    await world.consistent()
+    await world.advance(4 * DAY)
+    assert "OccupancyEnded" not in await world.told(case_id)
+    await world.advance(DAY)
+    assert (await world.told(case_id))[-1] == "OccupancyEnded"
+    await world.consistent()
+
+
+async def test_nights_that_are_full_and_stays_that_are_too_long_are_refused(world: World) -> None:
+    await world.offer(1, max_nights=5)
+    case_id, referral_id = await moved_in(world)
+    (other,) = cases(1)
+    assert (await world.tonight(facts(), lodging(1, "2026-03-06"), other)).held.referral_id
+    for last_night, reason in (
+        ("2026-03-06", "nights-full"),
+        ("2026-03-07", "max-stay-reached"),
+        ("2026-03-03", "last-night-not-later"),
+    ):
+        with pytest.raises(Refusal) as no:
+            await world.ask("ExtendOccupancy", longer(case_id, referral_id, last_night), INTAKE)
+        assert no.value.reason == reason
+    with pytest.raises(Refusal, match="not-found"):
+        await world.ask("ExtendOccupancy", longer(other, referral_id, "2026-03-05"), INTAKE)
+    answer = await world.ask("ExtendOccupancy", longer(case_id, referral_id, "2026-03-05"), INTAKE)
+    assert answer.last_night == "2026-03-05"
+    await world.consistent()
+
+
+async def test_a_stay_that_has_ended_is_not_extended(world: World) -> None:
+    await world.offer(1)
+    case_id, referral_id = await moved_in(world)
+    await world.check_out(referral_id)
+    with pytest.raises(Refusal) as no:
+        await world.ask("ExtendOccupancy", longer(case_id, referral_id, "2026-03-09"), INTAKE)
+    assert no.value.reason == "stay-ended"
+
+
+async def test_a_search_for_what_comes_next_becomes_urgent_and_no_longer_rests(world: World) -> None:
+    (case_id,) = cases(1)
+    planned = lodging(7, "2026-03-05", common.URGENCY_PLANNED)
+    await world.hear(reported(case_id, planned, facts()))
+    rests = "UPDATE need SET rests_until = '2026-03-09' WHERE state = 'waiting'"
+    await world.database.pool.execute(rests)
+    await world.offer(1)
+    assert "ReferralProposed" not in await world.told(case_id)
+    ending = intake.StayEnding(case_id=case_id, last_night="2026-03-04", days_left=3, need_id=planned.need_id)
+    await world.hear(ending)
+    assert (await world.told(case_id))[-1] == "ReferralProposed"
+    assert await world.database.pool.fetchval("SELECT urgency FROM need") == "soon"
+
+
+@pytest.mark.parametrize(("extended", "ends"), [(False, True), (True, False)])
+async def test_a_place_that_was_left_by_intakes_word_is_free_unless_it_was_extended_meanwhile(
+    world: World, extended: bool, ends: bool
+) -> None:
+    offer_id = await world.offer(1)
+    case_id, referral_id = await moved_in(world)
+    if extended:
+        await world.ask("ExtendOccupancy", longer(case_id, referral_id, "2026-03-06"), INTAKE)
+    ended = intake.StayEnded(
+        case_id=case_id, referral_id=referral_id, from_date=TONIGHT, until_date="2026-03-05"
+    )
+    for _ in range(2):
+        await world.hear(ended)
+    assert ("OccupancyEnded" in await world.told(case_id)) == ends
+    assert (await world.nights(offer_id))[4] == ((1, 0) if ends else (1, 1))
+    await world.consistent()
+
+
+async def test_a_place_of_an_import_is_free_when_intake_knows_that_it_was_left(world: World) -> None:
+    (case_id,) = cases(1)
+    bed = pb.ImportedOffer(
+        source_key="bed",
+        offer=pb.Offer(
+            kind=common.NEED_KIND_LODGING, name="House", unit=pb.UNIT_BED, capacity=1,
+            rules=pb.Rules(children=True, without_children=True),
+        ),
+    )  # fmt: skip
+    taken = pb.ImportedOccupancy(
+        source_key="stay", offer_source_key="bed", case_id=case_id, persons=1, from_date="2026-01-01"
+    )
+    await world.ask(
+        "ImportOffers", pb.ImportOffersRequest(source_id="s", as_of=TONIGHT, offers=[bed]), OPERATOR
+    )
+    await world.ask(
+        "ImportOccupancies",
+        pb.ImportOccupanciesRequest(source_id="s", as_of=TONIGHT, occupancies=[taken]),
+        OPERATOR,
+    )
+    await world.hear(intake.StayEnded(case_id=case_id, from_date="2026-01-01", until_date="2026-03-03"))
+    assert await world.told(case_id) == ["OccupancyStarted", "OccupancyEnded"]
+    await world.consistent()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_case_that_goes_on_after_it_was_closed_is_matched_again(world: World, together: bool) -> None:
+    await world.offer(1)
+    (case_id,) = cases(1)
+    outside = facts(unsheltered=True, revision=7)
+    closed = [reported(case_id, lodging(), facts(revision=6)), intake.CaseClosed(case_id=case_id)]
+    again = [
+        intake.CaseReopened(case_id=case_id, facts=outside, arrival_code=""),
+        reported(case_id, lodging(), outside),
+    ]
+    for batch in [closed + again] if together else [closed, again]:
+        await world.hear(*batch)
+    assert (await world.told(case_id))[-1] == "ReferralProposed"
+    row = await world.database.pool.fetchrow("SELECT closed, unsheltered, revision FROM household")
+    assert row is not None
+    assert tuple(row) == (False, True, 7)
+
+
+async def test_a_snapshot_tells_the_places_that_are_taken(world: World) -> None:
+    await world.offer(2)
+    case_id, referral_id = await moved_in(world)
+    app = world.app
+    await operate(
+        ["reseed", "--topic", REFERRALS, "--key", case_id], database=world.database, works=app.works, handlers=app.handlers,
+        snapshots=app.snapshots, topics=Topics.load(TOPICS), say=lambda _: None,
+    )  # fmt: skip
+    snapshot = (await world.said(REFERRALS, case_id))[-1]
+    [taken] = snapshot.occupancies
+    assert (taken.referral_id, taken.from_date, taken.last_night) == (referral_id, TONIGHT, "2026-03-04")
