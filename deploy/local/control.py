@@ -28,10 +28,11 @@ from deploy.local.service import PROGRAMS, Doors, Service, Surroundings
 from deploy.local.supervisor import Notice
 
 STOP_SECONDS = 90.0
-# Which service has the key store, and what each has to do before it serves again.
+# Which service has the key store, and what each has to do before it serves again. The epoch first: what is said
+# before it would take numbers that were given to other events since the backup.
 KEPT_BY = "intake"
 AFTER_RESTORE = {
-    "intake": (["forget-again"], ["raise-epoch"]),
+    "intake": (["raise-epoch"], ["forget-again"]),
     "matching": (["raise-epoch"],),
     "logistics": (["raise-epoch"],),
 }
