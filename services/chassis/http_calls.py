@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from services.chassis import errors, faults, logs, problems, streams, tracing, transcode
+from services.chassis import discretion, errors, faults, logs, problems, streams, tracing, transcode
 from services.chassis.binding import Method
 from services.chassis.call import UNLIMITED, Call, Route
 from services.chassis.clock import wall
@@ -98,6 +98,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
+        discretion.begin()
         request = Request(scope, receive)
         try:
             with self._inside.enter():
@@ -178,6 +179,8 @@ class Endpoint:
                 yield form.problem(faults.shown(error, self._method.name))
 
     def _observe(self, response: Response, began: float) -> None:
+        if discretion.hushed():
+            return
         seconds = time.perf_counter() - began
         self._metrics.http_seconds.labels(self._label, str(response.status_code)).observe(seconds)
 
@@ -217,7 +220,7 @@ class _Stream(StreamingResponse):
         self._open_streams = open_streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._open_streams.track_inprogress():
+        with discretion.current().counted_in(self._open_streams):
             async with aclosing(self._body):
                 await super().__call__(scope, receive, send)
 

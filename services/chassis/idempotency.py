@@ -12,7 +12,7 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 
-from services.chassis import errors
+from services.chassis import discretion, errors
 from services.chassis.call import Call
 from services.chassis.metrics import Metrics
 from services.chassis.work import Work, WorkFactory
@@ -95,7 +95,7 @@ async def once(
         answer = await _stored(works, command)
         if answer is None:
             raise
-    if metrics is not None:
+    if metrics is not None and not discretion.hushed():
         metrics.idempotent_answers_total.inc()
     return answer
 

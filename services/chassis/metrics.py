@@ -117,7 +117,8 @@ class Metrics:
 
     def _declare_promises(self) -> None:
         self.timers_pending = self._gauge(
-            "timers_pending", "Promises with a due time that have not been kept yet."
+            "timers_pending",
+            "Promises that are due and have not been kept yet; those to come are in no figure.",
         )
         self.timers_late_seconds = self._gauge(
             "timers_late_seconds", "How long the most overdue timer has been due, in domain time."

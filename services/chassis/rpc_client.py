@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
-from services.chassis import errors, status, tracing
+from services.chassis import discretion, errors, status, tracing
 from services.chassis.binding import describe
 from services.chassis.call import Call
 from services.chassis.errors import AidError, Kind
@@ -124,7 +124,7 @@ class RpcClient:
         return metadata
 
     def _observe(self, method: str, code: str, seconds: float) -> None:
-        if self._metrics is not None:
+        if self._metrics is not None and not discretion.hushed():
             self._metrics.client_seconds.labels(f"{self._service.full_name}/{method}", code).observe(seconds)
 
 

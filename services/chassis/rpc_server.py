@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from pydantic import BaseModel
 
-from services.chassis import errors, faults, logs, status, streams, tracing
+from services.chassis import discretion, errors, faults, logs, status, streams, tracing
 from services.chassis.binding import Method, bind
 from services.chassis.call import UNLIMITED, Call, Service
 from services.chassis.clock import wall
@@ -105,6 +105,7 @@ class RpcServer:
 
         async def serve(raw: bytes, context: Context) -> bytes:
             began = time.perf_counter()
+            mark = discretion.begin()
             code = "OK"
             self._inside += 1
             try:
@@ -120,7 +121,8 @@ class RpcServer:
                 return await context.abort(*wire)
             finally:
                 self._inside -= 1
-                took.observe(code, time.perf_counter() - began)
+                if not mark.hushed:
+                    took.observe(code, time.perf_counter() - began)
 
         return serve
 
@@ -129,7 +131,7 @@ class RpcServer:
 
         async def serve(raw: bytes, context: Context) -> AsyncIterator[bytes]:
             self._inside += 1
-            with open_streams.track_inprogress():
+            with discretion.begin().counted_in(open_streams):
                 try:
                     call = await self._call(method, context, context.time_remaining())
                     answers = method.stream(method.parse(raw), call)

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
-from services.chassis import idempotency, logs
+from services.chassis import discretion, idempotency, logs
 from services.chassis.clock import Clock
 from services.chassis.database import LOST, Database
 from services.chassis.health import Progress
@@ -54,6 +54,7 @@ UPDATE timer SET attempts = attempts + 1,
     next_try_at = clock_timestamp() + LEAST(0.5 * 2 ^ LEAST(attempts, 20), $4) * interval '1 second'
 WHERE kind = $1 AND subject = $2 AND due_at = $3
 """
+_DUE = "SELECT count(*) FROM timer WHERE due_at <= $1"
 _NEXT = "SELECT min(due_at) FROM timer WHERE next_try_at <= clock_timestamp()"
 _ARM_ONCE = "INSERT INTO timer (kind, subject, due_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
@@ -147,11 +148,16 @@ class Timers(Generic[W]):
             taken.extend(sorted((Due(*row) for row in rows), key=lambda due: due.due_at))
             if taken:
                 self.progress.busy()
-            for due in taken:
-                await self._deadlines[due.kind](due, work)
-        for due in taken:
-            self._metrics.timers_fired_total.labels(due.kind).inc()
+            marks = [await self._kept(due, work) for due in taken]
+        for due, mark in zip(taken, marks, strict=True):
+            if not mark.hushed:
+                self._metrics.timers_fired_total.labels(due.kind).inc()
         return len(taken)
+
+    async def _kept(self, due: Due, work: W) -> discretion.Mark:
+        mark = discretion.begin()
+        await self._deadlines[due.kind](due, work)
+        return mark
 
     async def _postpone(self, due: Due, error: Exception) -> None:
         _log.error("timer-failed", error, kind=due.kind)
@@ -162,8 +168,9 @@ class Timers(Generic[W]):
     async def _next(self) -> datetime | None:
         async with self._database.lend() as connection:
             due_at: datetime | None = await connection.fetchval(_NEXT)
-            late = self._clock.now() - due_at if due_at else timedelta(0)
-            self._metrics.timers_pending.set(await connection.fetchval("SELECT count(*) FROM timer"))
+            now = self._clock.now()
+            late = now - due_at if due_at else timedelta(0)
+            self._metrics.timers_pending.set(await connection.fetchval(_DUE, now))
             self._metrics.timers_late_seconds.set(max(0.0, late.total_seconds()))
         return due_at
 

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from services.chassis import discretion
 from services.chassis.work import Work
 from services.intake.adapters.agencies import WHO, WHO_ASKS, uuid_or_none, viewer_in
 from services.intake.adapters.needs import PostgresNeeds
@@ -114,6 +115,8 @@ class PostgresCases:
         viewer = viewer_in(row, asker)
         if case is None or sight(case, viewer) is Sight.ABSENT:
             case = await self._assigned_elsewhere(case_id, asker.worker) or case
+        if case is not None and case.confidential and sight(case, viewer) is not Sight.ABSENT:
+            discretion.hush()
         return Approach(case, viewer, row["taken"])
 
     async def _assigned_elsewhere(self, case_id: CaseId, worker: WorkerName) -> Case | None:
@@ -130,7 +133,10 @@ class PostgresCases:
 
     async def find_by_code(self, code: ArrivalCode, worker: WorkerName) -> Case | None:
         rows = await self._work.peek(_FIND_BY_CODE, code, worker, self._work.now)
-        return case_in(rows[0]) if rows else None
+        if not rows:
+            return None
+        discretion.hush()  # only a household in hiding has one
+        return case_in(rows[0])
 
     async def lock(self, case_id: CaseId, worker: WorkerName) -> Case | None:
         row = await self._work.connection.fetchrow(_LOCK, case_id, worker, self._work.now)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.chassis import discretion
 from services.chassis.call import Call
 from services.intake.application.ports import IntakeWork, Matching, Works
 from services.intake.domain.access import must_act
@@ -51,4 +52,5 @@ async def _by_code(work: IntakeWork, asker: Asker, code: ArrivalCode) -> CaseId:
     case_id = await work.places.by_code(code) if case is None else case.case_id
     if case_id is None:
         raise not_found()
+    discretion.hush()
     return case_id

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
+from services.chassis import discretion
 from services.chassis.ids import uuid7
 from services.intake.application.agencies_ports import Mark, Notice
 from services.intake.application.ports import IntakeWork
@@ -34,6 +35,7 @@ async def break_glass(work: IntakeWork, command: BreakGlass, lasts: timedelta) -
     reason = checked_reason(command.reason)
     found, viewer = await _approached(work, command)
     case = may_break(found, viewer)
+    discretion.hush()
     await work.cases.lock(case.case_id, viewer.worker)
     glass = BrokenGlass(
         glass_id=GlassId(uuid7()),
@@ -72,6 +74,7 @@ async def ack_break_glass(work: IntakeWork, asker: Asker, glass_id: GlassId) -> 
     """Looked into, once: by a supervisor of another agency than the one in which it happened."""
     if not await work.glass.acknowledge(glass_id, await _own_agency(work, asker), asker.worker):
         raise not_found()
+    discretion.hush()
 
 
 async def _approached(work: IntakeWork, command: BreakGlass) -> tuple[Case | None, Viewer]:

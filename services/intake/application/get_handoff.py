@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.chassis import discretion
 from services.intake.application.ports import Hub, IntakeWork
 from services.intake.domain.ids import AllocationId, WorkerName
 from services.intake.domain.refusal import not_found, refused
@@ -27,6 +28,7 @@ async def get_handoff(
         raise not_found()
     work.access_log.read(asked_by, "", case.case_id, [], "GetHandoff")
     if case.confidential:
+        discretion.hush()
         return Handoff(hub.meeting_point, hub.handoff_slot)
     secrets = await work.vault.secrets(case)
     if not secrets.handoff_point:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from services.chassis import discretion
 from services.intake.application.clocks_ports import Ring
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.ids import CaseId, WorkerName
@@ -23,6 +24,8 @@ async def keep_promise(work: IntakeWork, case_id: CaseId, rings: Mapping[str, Ri
     if case is None:
         work.clocks.forget(case_id)
         return
+    if case.confidential:
+        discretion.hush()
     reminder = await work.clocks.take(case_id)
     if reminder is not None:
         await rings[reminder.kind](work, case, reminder)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from services.chassis import discretion
 from services.chassis.ids import uuid7
 from services.intake.application.household_changed import household_changed, known_persons
 from services.intake.application.ports import IntakeWork, KnownHousehold, NewCase
@@ -39,6 +40,8 @@ async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
     agency = _may_open(viewer)
     today = work.today
     household = checked(command.household, today)
+    if household.confidential:
+        discretion.hush()
     occurred_at = happened_at(command.occurred_at, work.now)
     await _ids_are_free(work, command)
     case_id = command.case_id or CaseId(uuid7())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.chassis import discretion
 from services.intake.application.places_ports import PlaceNames
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.agencies import Asker
@@ -36,6 +37,7 @@ class RequestPlace:
 async def request_place(work: IntakeWork, command: RequestPlace) -> tuple[str, ArrivalCode]:
     """The secret and the code to say to the hub; the same again for the same command."""
     may_request(await work.agencies.viewer(command.asker))
+    discretion.hush()
     checked_key(command.key)
     facts = facts_of(command.wanted)
     names = work.places.names(command.asker.worker, command.key)
@@ -59,6 +61,7 @@ async def check_place(work: IntakeWork, asker: Asker, token: str) -> ArrivalCode
     found = await work.places.by_token(token)
     if found is None:
         raise not_found()
+    discretion.hush()
     return found[1]
 
 
@@ -71,6 +74,7 @@ async def withdraw_place(work: IntakeWork, asker: Asker, token: str) -> None:
 
 async def forget_place(work: IntakeWork, request_id: CaseId) -> None:
     """Wanted no more, taken and left, or too late: matching forgets it, and so does intake."""
+    discretion.hush()
     if await work.places.forget(request_id):
         work.tell(CaseClosed(request_id), CaseErased(request_id))
         await work.arm(PLACE_OVER, str(request_id), work.now + REMEMBERED_BY_MATCHING)
@@ -78,6 +82,7 @@ async def forget_place(work: IntakeWork, request_id: CaseId) -> None:
 
 async def place_over(work: IntakeWork, request_id: CaseId) -> None:
     """Its last night is past; or, when it was forgotten before, matching speaks of it no more."""
+    discretion.hush()
     known = await work.places.known(request_id)
     if known is not None and known.fingerprint is None:
         work.places.drop(request_id)
