@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -149,35 +149,40 @@ for _name in (
 class Database:
     """An open pool on the application's role, and the events that follow a commit in this process."""
 
-    def __init__(self, settings: DatabaseSettings, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        pool: asyncpg.Pool[asyncpg.Record],
+        standing: Mapping[str, asyncpg.Pool[asyncpg.Record]] | None = None,
+    ) -> None:
         self.settings = settings
         self.pool = pool
         self.committed = Wakeup()
         self.timers_changed = Wakeup()
+        self._standing = standing or {}
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: DatabaseSettings) -> AsyncIterator[Database]:
-        """Open the pool; raises OSError or asyncpg.PostgresError when the database is not there."""
-        pool = await asyncpg.create_pool(
-            settings.dsn,
-            password=settings.password(),
-            min_size=min(2, settings.pool_size),
-            max_size=settings.pool_size,
-            timeout=settings.connect_timeout_s,
-            connection_class=Session,
-            init=_learn_types,
-            server_settings=_session_settings(settings),
-        )
-        try:
-            yield cls(settings, pool)
-        finally:
-            await _close(pool)
+    async def connect(cls, settings: DatabaseSettings, *standing: str) -> AsyncIterator[Database]:
+        """Open the pool; raises OSError or asyncpg.PostgresError when the database is not there.
+
+        A `standing` scope, which is spoken for again and again, has a few connections of its own: between two
+        of its works they speak for nobody else, so that they need not be told each time.
+        """
+        async with AsyncExitStack() as opened:
+            pool = await opened.enter_async_context(_pool(settings, 2, settings.pool_size))
+            few = max(1, settings.pool_size // 2)
+            pools = {scope: await opened.enter_async_context(_pool(settings, 1, few)) for scope in standing}
+            yield cls(settings, pool, pools)
 
     @asynccontextmanager
-    async def lend(self) -> AsyncIterator[Session]:
-        """A pooled connection, without a transaction; TimeoutError when all are taken for too long."""
-        async with self.pool.acquire(timeout=self.settings.acquire_timeout_s) as connection:
+    async def lend(self, scope: str = "") -> AsyncIterator[Session]:
+        """A pooled connection, without a transaction; TimeoutError when all are taken for too long.
+
+        Whoever minds for whom it speaks says so; the scope is where a connection is likely to speak for it.
+        """
+        pool = self._standing.get(scope, self.pool)
+        async with pool.acquire(timeout=self.settings.acquire_timeout_s) as connection:
             yield cast(Session, connection)
 
     @asynccontextmanager
@@ -195,6 +200,26 @@ class Database:
             connection_class=Session,
             server_settings=_session_settings(self.settings),
         )
+
+
+@asynccontextmanager
+async def _pool(
+    settings: DatabaseSettings, least: int, most: int
+) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    pool = await asyncpg.create_pool(
+        settings.dsn,
+        password=settings.password(),
+        min_size=min(least, most),
+        max_size=most,
+        timeout=settings.connect_timeout_s,
+        connection_class=Session,
+        init=_learn_types,
+        server_settings=_session_settings(settings),
+    )
+    try:
+        yield pool
+    finally:
+        await _close(pool)
 
 
 async def _learn_types(connection: Connection) -> None:

@@ -250,7 +250,7 @@ class WorkFactory(Generic[W]):
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[W]:
-        async with self.database.lend() as session:
+        async with self.database.lend(self._scope) as session:
             await session.speak_for(self._scope)
             work = self._make(session, self.clock.now())
             work._scope = self._scope

@@ -175,7 +175,7 @@ async def _opened(
     if settings.keyring is None or settings.matching is None or settings.identity.token_file is None:
         raise ValueError("intake needs a keyring, matching's address and its own token")
     await migrate(settings.database, "services.chassis", "services.intake")
-    database = await resources.enter_async_context(Database.connect(settings.database))
+    database = await resources.enter_async_context(Database.connect(settings.database, REGION))
     keyring = Keyring.of(settings.keyring)
     token = ServiceToken(settings.identity.token_file)
     client = RpcClient(settings.matching.target, MATCHING, token, metrics)  # connects when first asked

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -173,7 +174,7 @@ class BareNode:
 
 @dataclass(slots=True)
 class Floor:
-    """Both nodes; `arrived[name]` is set to the loop's time when the second hop's effect has committed."""
+    """Both nodes; `arrived[name]` is set to the clock's reading when the second hop's effect has committed."""
 
     first: BareNode
     second: BareNode
@@ -186,7 +187,7 @@ class Floor:
         arrived: dict[str, float] = {}
 
         def note(bodies: list[bytes]) -> None:
-            now = asyncio.get_running_loop().time()
+            now = time.perf_counter()
             arrived.update((body.decode(), now) for body in bodies)
 
         bootstrap = stack.bootstrap  # type: ignore[attr-defined]
@@ -201,5 +202,5 @@ class Floor:
         await self.first.insert(key, name.encode())
 
     def arrived_at(self, name: str) -> float | None:
-        """When that report's second hop had committed, in the loop's time."""
+        """When that report's second hop had committed, by the clock of the process."""
         return self.arrived.get(name)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import random
 import statistics
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,14 +46,13 @@ class Path:
 
 async def at_rate(path: Path, rate: int, seconds: float, label: str) -> None:
     """Report at a fixed rate, whether or not earlier ones have arrived."""
-    loop = asyncio.get_running_loop()
     sent: dict[str, float] = {}
     tasks: list[asyncio.Task[None]] = []
-    begin = loop.time()
+    begin = time.perf_counter()
     for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, begin + number / rate - loop.time()))
+        await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
         name = f"{label}-{number}"
-        sent[name] = loop.time()
+        sent[name] = time.perf_counter()
         tasks.append(asyncio.create_task(path.report(name, f"key-{random.randrange(CASES)}")))
     await asyncio.gather(*tasks)
     await all_arrived(path, sent)
@@ -60,7 +61,6 @@ async def at_rate(path: Path, rate: int, seconds: float, label: str) -> None:
 
 async def saturated(path: Path, count: int, label: str) -> None:
     """Report as fast as some callers can, one command per event, and wait for the end of the chain."""
-    loop = asyncio.get_running_loop()
     names = [f"{label}-{number}" for number in range(count)]
     waiting = iter(names)
 
@@ -68,7 +68,7 @@ async def saturated(path: Path, count: int, label: str) -> None:
         for name in waiting:
             await path.report(name, f"key-{random.randrange(CASES)}")
 
-    begin = loop.time()
+    begin = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     await all_arrived(path, names)
     end = max(path.arrived(name) or 0.0 for name in names)
@@ -142,6 +142,8 @@ async def measure(stack: RunningStack, rounds: int, seconds: float, count: int, 
         for path in (floor, real):
             await saturated(path, 200, f"warm-{path.name}")
             path.chains.clear()
+        gc.collect()
+        gc.freeze()  # as a service does once it has started
         for turn in range(rounds):
             order = (floor, real) if turn % 2 == 0 else (real, floor)
             for rate in (20, 100):

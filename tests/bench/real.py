@@ -3,9 +3,9 @@ them, in this process."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,6 +39,7 @@ from services.intake.adapters.matching_client import SERVICE as MATCHING
 from services.intake.adapters.matching_client import MatchingClient
 from services.intake.adapters.secrets import secrets_of
 from services.intake.application.ports import Hub
+from services.intake.domain.access import REGION
 from services.matching import main as matching_main
 from services.matching.settings import HubSettings, MatchingTerms
 from tests.support.stack import RunningStack
@@ -64,7 +65,7 @@ def call(method: str, who: Principal) -> Call:
 
 @dataclass(slots=True)
 class RealPath:
-    """Both services without their doors. `arrived` has the loop's time at which intake committed each need's referral."""
+    """Both services without their doors. `arrived` has the clock's reading at which intake committed each need's referral."""
 
     intake: Any  # the implementations that both doors call
     matching: Any
@@ -86,7 +87,9 @@ class RealPath:
             yield path
 
     @staticmethod
-    async def _database(stack: RunningStack, cluster: str, resources: AsyncExitStack) -> Database:
+    async def _database(
+        stack: RunningStack, cluster: str, resources: AsyncExitStack, *standing: str
+    ) -> Database:
         fresh = await stack.database(cluster)
         settings = DatabaseSettings(
             dsn=fresh.dsn,
@@ -95,7 +98,7 @@ class RealPath:
             owner_password_file=fresh.owner_password_file,
         )
         await migrate(settings, "services.chassis", f"services.{cluster}")
-        return await resources.enter_async_context(Database.connect(settings))
+        return await resources.enter_async_context(Database.connect(settings, *standing))
 
     @classmethod
     async def _matching(cls, stack: RunningStack, resources: AsyncExitStack) -> Service:
@@ -126,7 +129,7 @@ class RealPath:
     @classmethod
     async def _intake(cls, stack: RunningStack, resources: AsyncExitStack, folder: Path):  # type: ignore[no-untyped-def]
         database, metrics, topics = (
-            await cls._database(stack, "intake", resources),
+            await cls._database(stack, "intake", resources, REGION),
             Metrics(),
             Topics.load(TOPICS),
         )
@@ -167,8 +170,7 @@ class RealPath:
         async def handle(event: Received, work: Work) -> None:
             await handler(event, work)
             need = events_pb2.ReferralProposed.FromString(event.payload).need_id
-            loop = asyncio.get_running_loop()
-            work.after_commit(lambda: self.arrived.setdefault(need, loop.time()))
+            work.after_commit(lambda: self.arrived.setdefault(need, time.perf_counter()))
 
         return handle
 

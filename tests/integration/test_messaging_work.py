@@ -14,7 +14,7 @@ from services.chassis.database import Database, Session, passing
 from services.chassis.errors import AidError, Kind, denied, refused
 from services.chassis.idempotency import Command, once
 from services.chassis.work import StaleError, WorkFactory
-from tests.support.messaging import NOON, Words, opened, said, until, works_of
+from tests.support.messaging import NOON, Words, opened, prepared, said, until, works_of
 from tests.support.stack import RunningStack
 
 _SAY = "INSERT INTO said (key, number) VALUES ($1, $2)"
@@ -118,6 +118,19 @@ async def test_what_is_collected_keeps_its_order_with_writes_to_the_same_table(s
             work.write("DELETE FROM said WHERE number = $1", 1)
             work.collect(collected, "a", 3)
         assert [row["number"] for row in await database.pool.fetch(_NUMBERS)] == [2, 3]
+
+
+async def test_a_standing_scope_keeps_its_connection_while_others_are_spoken_for(stack: RunningStack) -> None:
+    looked = "SELECT pg_backend_pid() AS who, current_setting('aid.scope', true) AS scope"
+    async with Database.connect(await prepared(stack), "standing") as database:
+        seen = []
+        for scope in ("standing", "other", "standing", ""):
+            async with works_of(database).within(scope)() as work:
+                [row] = await work.peek(looked)
+                seen.append((row["who"], row["scope"]))
+        assert [scope for _, scope in seen] == ["standing", "other", "standing", ""]
+        assert seen[0] == seen[2]
+        assert seen[1][0] == seen[3][0] != seen[0][0]
 
 
 @pytest.mark.parametrize("begun", [False, True])
