@@ -12,6 +12,7 @@ from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import intake_pb2 as messages
 from aid.matching.v1 import events_pb2 as matching
 
+from services.intake.domain.access import REGION
 from services.intake.domain.refusal import Refusal
 from tests.support.intake import OPERATOR, OUTREACH, Intake, goods, lodging, new_id, opened_intake
 from tests.support.stack import RunningStack
@@ -260,6 +261,42 @@ async def test_outcomes_come_in_pages_that_cut_no_household(intake: Intake) -> N
     assert (found[0].state, found[0].reason) == ("unmatched", common.UNMATCHED_REASON_NO_STOCK)
     assert {each.state for each in found[1:]} == {"reported"}
     assert len({each.need_id for each in found}) == 1200
+
+
+async def test_exits_become_outcomes_and_a_later_export_replaces_them(intake: Intake) -> None:
+    source = fresh()
+    left = messages.ImportedExit(entered_on="2026-01-05", exited_on="2026-03-01", destination=116, persons=2)
+    referred = messages.ImportedReferral(on_date="2026-02-01", event=13, result=1, result_on="2026-02-09")
+    told = {"living_situation": 116, "living_situation_on": "2026-02-20"}
+    [created] = await imported(
+        intake, source, row("h1", closed=True, exits=[left], referrals=[referred], **told)
+    )
+    assert await history(intake, created.case_id) == (
+        [("2026-01-05", "2026-03-01", 116, 2)], [("2026-02-01", 13, 1, "2026-02-09")], [("2026-02-20", 116)]
+    )  # fmt: skip
+    left.destination = 422
+    [again] = await imported(intake, source, row("h1", closed=True, exits=[left], **told))
+    assert again.case_id == created.case_id
+    assert await history(intake, created.case_id) == (
+        [("2026-01-05", "2026-03-01", 422, 2)], [], [("2026-02-20", 116)]
+    )  # fmt: skip
+    left.destination = 16
+    [refused] = await imported(intake, fresh(), row("h1", closed=True, exits=[left]))
+    assert (refused.outcome, refused.reason) == ("refused", "living-situation-unknown")
+
+
+async def history(intake: Intake, case_id: str) -> tuple[list[tuple[Any, ...]], ...]:
+    """Outcomes, what coordinated entry did, and where the household was found."""
+    queries = (
+        "SELECT entered_on::text, exited_on::text, destination, persons FROM outcome",
+        "SELECT on_date::text, event, result, result_on::text FROM coordinated_entry",
+        "SELECT on_date::text, code FROM living_situation",
+    )
+    async with intake.application.works.within(REGION)() as work:
+        found = [
+            await work.peek(f"{query} WHERE case_id = $1 ORDER BY 1", uuid.UUID(case_id)) for query in queries
+        ]
+    return tuple([tuple(each) for each in rows] for rows in found)
 
 
 async def test_an_import_is_an_operators(intake: Intake) -> None:

@@ -18,6 +18,7 @@ from services.intake.adapters.clocks import PostgresClocks
 from services.intake.adapters.consents import PostgresConsents
 from services.intake.adapters.desk import PostgresDesk
 from services.intake.adapters.forgetting import PostgresForgetting
+from services.intake.adapters.history import PostgresHistory
 from services.intake.adapters.household_changes import PostgresHouseholdChanges
 from services.intake.adapters.imports import PostgresImports
 from services.intake.adapters.merges import PostgresMerges
@@ -75,6 +76,7 @@ class PostgresWork(IntakeWork):
         self.places = PostgresPlaces(self, outfit.secrets)
         self.access_log = PostgresAccessLog(self)
         self.imports = PostgresImports(self, outfit.secrets)
+        self.history = PostgresHistory(self)
         self.changes = PostgresHouseholdChanges(self)
         self.forgetting = PostgresForgetting(self, outfit.secrets)
         self.clocks = PostgresClocks(self)

@@ -55,6 +55,7 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
         returned = replace(row, household=row.household.hiding_since(case.confidential))
         return await create_case(work, source, returned, digest)
     changed = await reconcile_household(work, case, row, source.as_of)
+    work.history.replace(case.case_id, case.agency_id, row.history, source.imported_by)
     remembered = Imported(case.household_id, case.case_id, digest)
     work.imports.remember(source.source_id, row.source_key, remembered)
     outcome = ImportOutcome.CHANGED if changed else ImportOutcome.UNCHANGED
@@ -110,6 +111,7 @@ async def create_case(
         closed_at=work.now if row.closed else None,
     )
     await work.cases.open(new)
+    work.history.keep(case_id, new.agency_id, row.history, source.imported_by)
     work.imports.remember(source.source_id, row.source_key, Imported(household_id, case_id, digest))
     work.tell(CaseOpened(case_id, facts), occurred_at=opened_at)
     work.tell(*(NeedReported(case_id, need, facts, code) for need in needs))

@@ -33,6 +33,7 @@ from services.intake.domain.ids import (
     ReferralId,
     WorkerName,
 )
+from services.intake.domain.imports import ImportedHistory
 from services.intake.domain.needs import Need, NeedKind
 from services.intake.domain.outcomes import (
     NeedOutcome,
@@ -263,6 +264,13 @@ class Imports(Protocol):
     async def outcomes(self, source_id: str, after: str) -> list[ImportedNeed]: ...
 
 
+class History(Protocol):
+    def keep(self, case_id: CaseId, agency_id: AgencyId, history: ImportedHistory, by: WorkerName) -> None: ...
+    def replace(
+        self, case_id: CaseId, agency_id: AgencyId, history: ImportedHistory, by: WorkerName
+    ) -> None: ...
+
+
 class IntakeWork(Work):
     """One transaction of intake: what it changes and what it announces commit together or not at all.
 
@@ -283,6 +291,7 @@ class IntakeWork(Work):
     glass: Glass
     places: Places
     imports: Imports
+    history: History
     changes: HouseholdChanges
     forgetting: Forgetting
     clocks: Clocks

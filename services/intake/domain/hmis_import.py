@@ -274,8 +274,8 @@ class Household:
     lodging: Placement | LodgingNeed | None
     """None when every enrolment is over by `Export.as_of` (or has not begun)."""
     referrals: tuple[ReferralMade, ...] = ()
-    sleeping: LivingSituation | None = None
-    """Where it was last known to sleep, as in `LodgingNeed`."""
+    found: tuple[date, LivingSituation] | None = None
+    """When and where a worker last found that it sleeps (HUD 4.12)."""
 
     @property
     def confidential(self) -> bool:

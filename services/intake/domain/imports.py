@@ -21,6 +21,36 @@ class ImportOutcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedExit:
+    """Members who left a project on one day for one destination (HUD 3.12; 99: not collected)."""
+
+    entered_on: date
+    exited_on: date
+    destination: int
+    persons: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedReferral:
+    """An event of coordinated entry (HUD 4.20.2) and its result (4.20.D), if one is known."""
+
+    on: date
+    event: int
+    result: int | None
+    result_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedHistory:
+    """What an export tells of a household's past. `situation` is where a worker last found that it sleeps
+    (HUD 4.12), and when."""
+
+    exits: tuple[ImportedExit, ...] = ()
+    referrals: tuple[ImportedReferral, ...] = ()
+    situation: tuple[date, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedHousehold:
     """`source_key` names it in its system for ever; `person_source_keys` are in the order of the persons.
 
@@ -35,6 +65,7 @@ class ImportedHousehold:
     opened_on: date
     closed: bool
     content: bytes = field(repr=False)
+    history: ImportedHistory = field(default=ImportedHistory(), repr=False)
 
 
 def checked_import(row: ImportedHousehold) -> ImportedHousehold:

@@ -16,11 +16,14 @@ from services.intake.domain.hmis_import import (
     Placement,
     Project,
     ProjectType,
+    ReferralMade,
 )
 from services.intake.entrypoints.import_export import Reading
 
 # HUD 3.917: a place not meant for habitation.
 UNSHELTERED = 116
+# HUD 3.12.
+NOT_COLLECTED = 99
 # A due date that far away is a slip of the pen; what follows from a nearer one intake decides.
 DUE_FROM, DUE_UNTIL = timedelta(days=-42), timedelta(days=300)
 OLDEST = timedelta(days=366 * 119)
@@ -68,6 +71,10 @@ class Parcels:
             person_source_keys=[person.source_key for person in household.persons],
             opened_on=self._opened_on(household).isoformat(),
             closed=self._closed(household),
+            exits=self._exits(household),
+            referrals=[_referral(each) for each in household.referrals],
+            living_situation=household.found[1] if household.found else 0,
+            living_situation_on=household.found[0].isoformat() if household.found else "",
         )
 
     def agency(self, household: Household) -> intake.ImportedAgency:
@@ -125,6 +132,23 @@ class Parcels:
             )
         ]
 
+    def _exits(self, household: Household) -> list[intake.ImportedExit]:
+        """Members who left on one day for one destination left together, from whichever project."""
+        left: dict[tuple[date, int], list[date]] = {}
+        for each in household.enrolments:
+            if each.exited is not None and each.exited <= self.reading.export.as_of:
+                destination = NOT_COLLECTED if each.destination is None else int(each.destination)
+                left.setdefault((each.exited, destination), []).append(min(each.entered, each.exited))
+        return [
+            intake.ImportedExit(
+                entered_on=min(entered).isoformat(),
+                exited_on=exited.isoformat(),
+                destination=destination,
+                persons=len(entered),
+            )
+            for (exited, destination), entered in sorted(left.items())
+        ]
+
     def _closed(self, household: Household) -> bool:
         as_of = self.reading.export.as_of
         return all(each.exited is not None and each.exited <= as_of for each in household.enrolments)
@@ -139,6 +163,12 @@ class Parcels:
         else:
             key = max(household.enrolments, key=lambda each: (each.entered, each.source_key)).project_key
         return self._projects[key]
+
+
+def _referral(made: ReferralMade) -> intake.ImportedReferral:
+    return intake.ImportedReferral(
+        on_date=made.on.isoformat(), event=made.event, result=made.result or 0, result_on=_iso(made.result_on)
+    )
 
 
 def _offer(offer: Offer) -> matching.ImportedOffer:

@@ -12,9 +12,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.intake.domain.agencies import AgencyType
 from services.intake.domain.arrival import normalized
+from services.intake.domain.followups import checked_situation
 from services.intake.domain.household import Household, Person
 from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
-from services.intake.domain.imports import ImportedHousehold
+from services.intake.domain.imports import ImportedExit, ImportedHistory, ImportedHousehold, ImportedReferral
 from services.intake.domain.needs import NeedKind, NeedRequest, Urgency
 from services.intake.domain.refusal import invalid
 from services.intake.entrypoints import words
@@ -141,7 +142,34 @@ def imported_in(message: intake.ImportedHousehold) -> ImportedHousehold:
         opened_on=date_in(message.opened_on, "opened_on"),
         closed=message.closed,
         content=message.SerializeToString(deterministic=True),
+        history=_history_in(message),
     )
+
+
+def _history_in(message: intake.ImportedHousehold) -> ImportedHistory:
+    exits = [
+        ImportedExit(
+            date_in(each.entered_on, f"exits[{index}].entered_on"),
+            date_in(each.exited_on, f"exits[{index}].exited_on"),
+            checked_situation(each.destination, f"exits[{index}].destination"),
+            each.persons,
+        )
+        for index, each in enumerate(message.exits)
+    ]
+    referrals = [
+        ImportedReferral(
+            date_in(each.on_date, f"referrals[{index}].on_date"),
+            each.event,
+            each.result or None,
+            optional_date(each.result_on, f"referrals[{index}].result_on"),
+        )
+        for index, each in enumerate(message.referrals)
+    ]
+    situation = None
+    if message.living_situation:
+        on = date_in(message.living_situation_on, "living_situation_on")
+        situation = (on, checked_situation(message.living_situation))
+    return ImportedHistory(tuple(exits), tuple(referrals), situation)
 
 
 def person_in(message: intake.Person, where: str) -> Person:

@@ -139,7 +139,7 @@ class Builder:
             confidentiality=self._households.confidentiality(stays),
             lodging=None if found is None else self._lodging(found, berth),
             referrals=tuple(_referrals(stays)),
-            sleeping=_sleeping(stays, self._as_of),
+            found=_found(stays, self._as_of),
         )
 
     def _lodging(self, found: Open, berth: Berth) -> Placement | LodgingNeed:
@@ -209,11 +209,18 @@ def _pregnancy(health: list[HealthRecord]) -> Pregnancy | None:
     return Pregnancy(last.recorded_on, last.due) if last is not None and last.pregnant else None
 
 
-def _sleeping(stays: Sequence[Stay], as_of: date) -> LivingSituation | None:
-    """What a worker recorded last by the export's end; without it, where the first of them came from."""
+def _found(stays: Sequence[Stay], as_of: date) -> tuple[date, LivingSituation] | None:
+    """What a worker recorded last by the export's end."""
     recorded = [row for stay in stays for row in stay.living if row.recorded_on <= as_of]
-    if recorded:
-        return max(recorded, key=lambda row: (row.recorded_on, row.line)).situation
+    last = max(recorded, key=lambda row: (row.recorded_on, row.line), default=None)
+    return None if last is None else (last.recorded_on, last.situation)
+
+
+def _sleeping(stays: Sequence[Stay], as_of: date) -> LivingSituation | None:
+    """Where a worker found that it sleeps; without that, where the first of them came from."""
+    found = _found(stays, as_of)
+    if found is not None:
+        return found[1]
     return next((stay.row.came_from for stay in stays if stay.row.came_from is not None), None)
 
 
