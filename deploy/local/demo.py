@@ -73,7 +73,7 @@ async def perform(state: State, record: Record, console: Console) -> bool:
         stage = Stage(
             doors=doors,
             advance=advance,
-            today=lambda: clock.now(state).date(),
+            now=lambda: clock.now(state),
             subject_of=lambda user: users.users[user].subject,
             tell=lambda words: console.print(words, markup=False),
         )

@@ -183,6 +183,20 @@ async def test_two_bags_that_arrive_at_the_same_moment_still_meet_the_need(intak
         assert await state(intake, opened) == "met"
 
 
+async def test_meals_meet_a_need_and_are_no_stay(intake: Intake) -> None:
+    food = messages.NeedInput(kind=common.NEED_KIND_FOOD, nights=3, urgency=common.URGENCY_TONIGHT)
+    opened = await opened_case(intake, food)
+    told = matching.OccupancyStarted(
+        case_id=opened.case_id, referral_id=new_id(), need_id=opened.need_ids[0], from_date="2026-11-24",
+        last_night="2026-11-26",
+    )  # fmt: skip
+    await intake.hear(told)
+    assert await state(intake, opened) == "met"
+    said = await intake.announced(opened.case_id)
+    assert not any(isinstance(each, events.StayStarted) for each in said)
+    assert any(isinstance(each, events.NeedMet) for each in said)
+
+
 async def test_goods_set_aside_while_a_case_is_closed_stay_joined_to_nobody(intake: Intake) -> None:
     opened = await opened_case(intake, goods(quantity=2))
     told = matching.NeedAllocated(

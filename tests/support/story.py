@@ -47,7 +47,7 @@ async def played() -> AsyncIterator[Played]:
             stage = Stage(
                 doors=doors,
                 advance=advance,
-                today=lambda: clock.now(stack.state).date(),
+                now=lambda: clock.now(stack.state),
                 subject_of=lambda user: users.users[user].subject,
                 tell=said.append,
             )

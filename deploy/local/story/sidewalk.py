@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import uuid
 from datetime import timedelta
 from typing import Any
 
+from aid.intake.v1 import entries_pb2 as entries
 from aid.intake.v1 import intake_pb2 as intake
 from aid.matching.v1 import matching_pb2 as matching
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from google.protobuf.json_format import ParseDict
 
 from deploy.local.story.doors import DoorClosedError
 from deploy.local.story.stage import Stage, expect, until
 
-OPEN_KEY = "officer-phone-entry-1"
 NIGHTS = 3
+DUE_IN = 7
 
 
 def mother(stage: Stage) -> dict[str, Any]:
@@ -30,7 +36,7 @@ def mother(stage: Stage) -> dict[str, Any]:
             "persons": [
                 {
                     "givenName": "Story", "familyName": "Mother", "birthDate": "1996-05-14", "relationship": 1,
-                    "dueDate": (stage.today() + timedelta(days=7)).isoformat(), "note": "asleep on the sidewalk",
+                    "dueDate": (stage.today() + timedelta(days=DUE_IN)).isoformat(), "note": "asleep on the sidewalk",
                 },
                 {"givenName": "Story", "familyName": "Toddler", "ageBand": "AGE_BAND_CHILD", "relationship": 2},
             ],
@@ -43,11 +49,13 @@ def mother(stage: Stage) -> dict[str, Any]:
 
 
 async def met_on_the_sidewalk(stage: Stage) -> str:
-    """S1: one entry, sent twice because the signal failed, is one case."""
-    entry = mother(stage)
-    first = await stage.doors.http("officer", "intake", "POST", "/v1/cases", entry, OPEN_KEY)
-    again = await stage.doors.http("officer", "intake", "POST", "/v1/cases", entry, OPEN_KEY)
-    expect(first == again, "the entry sent twice gets the same answer")
+    """S1: recorded without a signal, sealed on the phone, told twice because the first answer was lost: one case."""
+    key = await stage.doors.http("officer", "intake", "GET", "/v1/entries/key")
+    batch = {"entries": [sealed(key, entry(stage))]}
+    first = (await stage.doors.http("officer", "intake", "POST", "/v1/entries", batch))["results"][0]
+    again = (await stage.doors.http("officer", "intake", "POST", "/v1/entries", batch))["results"][0]
+    expect(first["outcome"] == "ENTRY_OUTCOME_APPLIED", f"the entry is applied, but it was {first}")
+    expect(first == again, "the entry told twice gets the same answer")
     stage.memory.case_id, stage.memory.need_ids = first["caseId"], first["needIds"]
     hub = first["tonight"].get("hub")
     expect(
@@ -55,7 +63,27 @@ async def met_on_the_sidewalk(stage: Stage) -> str:
         f"a household in hiding is answered with the hub, but the answer was {sorted(first['tonight'])}",
     )
     stage.memory.arrival_code = hub["arrivalCode"]
-    return f"case {first['caseId']}, 3 needs; sent twice, recorded once"
+    return f"case {first['caseId']}, 3 needs; recorded offline, sealed, told twice, applied once"
+
+
+def entry(stage: Stage) -> entries.Entry:
+    """What the phone keeps, with ids of its own."""
+    command = ParseDict(mother(stage), intake.OpenCaseRequest())
+    command.case_id = str(uuid.uuid4())
+    for need in command.needs:
+        need.need_id = str(uuid.uuid4())
+    made = entries.Entry(entry_id=str(uuid.uuid4()), open_case=command)
+    for moment in (made.occurred_at, made.recorded_at):
+        moment.FromDatetime(stage.now())
+    return made
+
+
+def sealed(key: dict[str, Any], kept: entries.Entry) -> dict[str, str]:
+    """As it lies on the phone, and as it travels: HPKE to the key that was fetched while there was a signal."""
+    public = X25519PublicKey.from_public_bytes(base64.b64decode(key["publicKey"]))
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    box = suite.encrypt(kept.SerializeToString(), public, b"aid entry v1")
+    return {"keyId": key["keyId"], "sealed": base64.b64encode(box).decode()}
 
 
 async def somewhere_tonight(stage: Stage) -> str:

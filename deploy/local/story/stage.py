@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 from deploy.local.story.doors import Doors
@@ -61,11 +61,15 @@ class Stage:
     advance: Callable[
         [timedelta], Awaitable[None]
     ]  # moves domain time; returns when all that fell due has run
-    today: Callable[[], date]  # of domain time
+    now: Callable[[], datetime]  # domain time
     subject_of: Callable[[str], str]  # the token subject of a ready-made user
     tell: Callable[[str], None]
     memory: Memory = field(default_factory=Memory)
     steps: list[Step] = field(default_factory=list)
+
+    def today(self) -> date:
+        """The day, of domain time."""
+        return self.now().date()
 
     async def step(self, name: str, title: str, who: str, act: Callable[[Stage], Awaitable[str]]) -> None:
         """Play one step; its act returns the evidence."""

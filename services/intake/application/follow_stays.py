@@ -12,6 +12,7 @@ from services.intake.domain.clocks import STAY_ENDING, STAY_OVER, begins
 from services.intake.domain.events import NeedWithdrawn, StayEnded, StayStarted
 from services.intake.domain.followups import leads_somewhere
 from services.intake.domain.ids import CaseId, NeedId, ReferralId
+from services.intake.domain.needs import NeedKind
 from services.intake.domain.outcomes import NeedState
 from services.intake.domain.stays import LEAVES_AT, Stay, somewhere_to_sleep
 
@@ -36,8 +37,13 @@ async def case_of(work: IntakeWork, case_id: CaseId) -> Case:
 
 
 async def stay_begins(work: IntakeWork, told: StayTold) -> None:
-    """The household moved in, or what is known of its stay has changed. Told twice is told once."""
+    """The household moved in, or what is known of its stay has changed. Told twice is told once.
+
+    Meals are taken like a place, day by day; nobody lives there.
+    """
     case = await case_of(work, told.case_id)
+    if told.need_id is not None and await _is_food(work, case.case_id, told.need_id):
+        return
     known = _of_referral(await work.stays.of_case(case.case_id), told.referral_id, told.from_date)
     if known is None:
         stay = await work.stays.begin(case, told.referral_id, told.from_date, told.last_night)
@@ -152,6 +158,11 @@ def _announce(work: IntakeWork, case: Case, stay: Stay) -> None:
     arm(work, case, stay)
     work.tell(StayStarted(stay.case_id, stay.referral_id, stay.from_date, stay.last_night))
     work.changed(case.case_id)
+
+
+async def _is_food(work: IntakeWork, case_id: CaseId, need_id: NeedId) -> bool:
+    record = await work.needs.find(case_id, need_id)
+    return record is not None and record.need.kind is NeedKind.FOOD
 
 
 def _of_referral(
