@@ -33,8 +33,11 @@ _FLUSH_S = 8.0
 
 # The planner sees an empty table most of the time and would cache plans that crawl through a backlog: scans
 # and joins other than by index are switched off on this session.
+# Nor does anybody wait for the disk to forget what was sent: commits are lost from the end only, so after a crash
+# the newest of what Kafka has acknowledged is there again, in its order, and is sent again.
 _SESSION = """
-SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
+SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+SET synchronous_commit = off
 """
 _CLAIM = """
 SELECT bucket, pg_try_advisory_lock($1, bucket) AS mine FROM unnest($2::integer[]) AS wanted (bucket)
@@ -208,7 +211,7 @@ class Relay:
 
 
 async def session_for(database: Database) -> Session:
-    """A session whose plans go by the outbox's index whatever the planner believes of the table's size."""
+    """A relay's session: its plans go by the outbox's index whatever the planner believes of the table's size."""
     session = await database.session()
     await session.execute(_SESSION)
     return session

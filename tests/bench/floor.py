@@ -104,7 +104,7 @@ class BareNode:
         if self._producer is None or self.sends_to is None:
             return
         async with self.pool.acquire() as connection:
-            await connection.execute("SET enable_seqscan = off")
+            await connection.execute("SET enable_seqscan = off; SET synchronous_commit = off")
             while True:
                 self.wake.clear()  # before the look: what is committed during it is looked for again at once
                 rows = await connection.fetch(
