@@ -275,7 +275,7 @@ def test_of_each_last_night_each_threshold_is_told_once_in_order_and_each_stay_e
 ) -> None:
     with ground(stack) as here:
 
-        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
         @given(nights=st.integers(1, 15), steps=STEPS)
         def over_any_time(nights: int, steps: list[tuple[str, int]]) -> None:
             here.begin()
