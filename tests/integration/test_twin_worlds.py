@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,11 +20,9 @@ from aid.intake.v1 import agencies_pb2 as desk
 from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import places_pb2 as places
 from aid.matching.v1 import matching_pb2 as matching_messages
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from services.chassis.binding import bind
 from services.chassis.call import Principal
 from tests.support.intake import (
     ADVOCATE,
@@ -41,9 +39,9 @@ from tests.support.intake import (
 )
 from tests.support.matching import HUB as HUB_OF_MATCHING
 from tests.support.stack import RunningStack
-from tests.support.twins import Twin, twin
+from tests.support.twins import MADE_UP, Twin, every_method, twin
 
-HERS, OPEN, POLICE, NEED, MADE_UP = (str(UUID(int=n, version=4)) for n in (11, 12, 13, 14, 999))
+HERS, OPEN, POLICE = (str(UUID(int=n, version=4)) for n in (11, 12, 13))
 NEEDS = {case: str(UUID(int=UUID(case).int + 100)) for case in (HERS, OPEN, POLICE)}
 QUIET = str(UUID(int=77, version=4))
 VSP = Principal("quiet-advocate", QUIET, frozenset({"advocate"}))
@@ -212,7 +210,7 @@ async def move_in(world: Twin, entry: matching_messages.HubDeskEntry) -> None:
 async def ask_all(world: Twin, answers: Told, when: str) -> None:
     """Every outsider asks everything, at both doors; then somebody reads the figures."""
     for who in OUTSIDERS:
-        for question in [*QUESTIONS(), *every_method(world)]:
+        for question in [*QUESTIONS(), *asked_of_every_method(world)]:
             if who is INSIDER and question.method in NOT_FOR_THE_INSIDER:
                 continue
             where = f"{when}: {who.subject}: {question.method} {len(answers)}"
@@ -226,21 +224,10 @@ async def ask_all(world: Twin, answers: Told, when: str) -> None:
     ).encode()
 
 
-def every_method(world: Twin) -> Iterator[Question]:
-    """Each method of each service, asked with her ids wherever it takes an id."""
-    for service in world.application.services:
-        for method in bind(service):
-            name = method.name.rpartition("/")[2]
-            if not method.streams and name not in RANDOM:
-                yield Question(name, filled(method.parse(b"")))
-
-
-def filled(request: Message) -> Message:
-    ids: dict[str, str] = {"case_id": HERS, "need_id": NEEDS[HERS]}
-    for field in request.DESCRIPTOR.fields:
-        if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated and field.name.endswith("_id"):
-            setattr(request, field.name, ids.get(field.name, MADE_UP))
-    return request
+def asked_of_every_method(world: Twin) -> list[Question]:
+    ids = {"case_id": HERS, "need_id": NEEDS[HERS]}
+    asked = every_method(world.application.services, ids)
+    return [Question(method, request) for method, request in asked if method not in RANDOM]
 
 
 def plain(answer: bytes) -> bytes:

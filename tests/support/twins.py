@@ -12,18 +12,21 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import grpc
 import grpc.aio
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from services.chassis.apply import Handler
+from services.chassis.binding import bind
 from services.chassis.call import Principal, Service
 from services.chassis.clock import Clock
 from services.chassis.database import Database
@@ -53,6 +56,7 @@ from tests.support.stack import RunningStack
 # The same in all worlds, as it is the same for ever in one.
 SECRETS = Secrets(arrival=b"arrival codes".ljust(32), digest=b"digests".ljust(32), one_place=b"one place".ljust(32))
 PATIENCE = 10.0
+MADE_UP = str(UUID(int=999, version=4))
 
 _TAKE = "DELETE FROM outbox RETURNING id, topic, key, headers, payload, epoch, sequence"
 # The moment of the answer, which the HTTP library stamps on it. Nothing else is left out.
@@ -164,6 +168,21 @@ class Twin:
 
     def _metadata(self, who: Principal, key: str) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self._token(who)}"), ("idempotency-key", key))
+
+
+def every_method(services: Sequence[Service], ids: Mapping[str, str]) -> Iterator[tuple[str, Message]]:
+    """Each method that gives one answer, with a request that holds these ids wherever it takes them."""
+    for service in services:
+        for method in bind(service):
+            if not method.streams:
+                yield method.name.rpartition("/")[2], _filled(method.parse(b""), ids)
+
+
+def _filled(request: Message, ids: Mapping[str, str]) -> Message:
+    for field in request.DESCRIPTOR.fields:
+        if field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated and field.name.endswith("_id"):
+            setattr(request, field.name, ids.get(field.name, MADE_UP))
+    return request
 
 
 async def _taken(database: Database) -> list[KeptRecord]:
