@@ -23,6 +23,8 @@ from services.intake.domain.search import (
 )
 
 SHORT = 4
+# Words as short as these ("de", "la") lead to nobody by themselves.
+PARTICLE = 2
 # More than these are never scored for one search: nobody looks for "all whose name is like Maria".
 MOST_SCORED = 20_000
 
@@ -96,11 +98,12 @@ class PersonIndex:
     def _named(self, words: Sequence[str], alike: Alike, born: date | None) -> set[int]:
         """Who has two of the words in their names, or the only one; with a birth date also who has that and one."""
         once, twice = set[int](), set[int]()
-        for word in words:
+        told = [word for word in words if len(word) > PARTICLE] or words
+        for word in told:
             bearers = set[int]().union(*(self._bearers[other] for other in alike[word]))
             twice |= once & bearers
             once |= bearers
-        if len(words) == 1:
+        if len(told) == 1:
             return once
         if born is not None:
             for day in (born, *slips(born)):
@@ -152,6 +155,6 @@ def _ends(word: str) -> Iterator[str]:
 
 def _slips_allowed(word: str) -> int:
     """So many letters may be others, too many, missing or swapped with their neighbour."""
-    if len(word) < 2:
+    if len(word) <= PARTICLE:
         return 0
     return 1 if len(word) <= SHORT else 2 if len(word) <= 9 else 3

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -19,13 +19,16 @@ from services.intake.domain.search import Candidate, Wanted
 
 PAGE = 500
 
-# No transaction that was not seen in this look is older than the horizon.
-_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon"
+# No transaction that this look does not see is older than its horizon. Always a row.
 _CHANGED = """
-SELECT household_id, changed_in::text AS changed_in, confidential
-FROM household
-WHERE agency_id = $1 AND (changed_in, household_id) > ($2::text::xid8, $3)
-ORDER BY changed_in, household_id LIMIT $4
+SELECT horizon, household_id, changed_in, confidential
+FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon) AS look
+LEFT JOIN LATERAL (
+    SELECT household_id, changed_in::text AS changed_in, confidential
+    FROM household
+    WHERE agency_id = $1 AND (household.changed_in, household_id) > ($2::text::xid8, $3)
+    ORDER BY household.changed_in, household_id LIMIT $4
+) AS changed ON true
 """
 _PERSONS = """
 SELECT household_id, person_id, person.sealed, wrapped
@@ -52,13 +55,12 @@ ORDER BY person_id, going_on.closed_at IS NOT NULL, going_on.opened_at DESC, goi
 class _Shelf:
     """One agency's index and how far it has been read.
 
-    `horizon`: everything that changed in older transactions has been read. While a reading goes on, `cursor` is
-    where it is, so one that was broken off is taken up there; `upcoming` is the horizon once it is done.
-    `recent` are households that were read and may come again, with the transaction as of which they were.
+    Everything that changed before `cursor` has been read, so a reading that was broken off is taken up there. When
+    one ends, the next begins at `upcoming`: no transaction that this one did not see is older. `recent` are
+    households that were read and may come again, with the transaction as of which they were.
     """
 
     index: PersonIndex = field(default_factory=PersonIndex)
-    horizon: str = "0"
     upcoming: str | None = None
     cursor: tuple[str, UUID] = ("0", UUID(int=0))
     recent: dict[HouseholdId, str] = field(default_factory=dict)
@@ -97,23 +99,30 @@ class PostgresSearch:
     async def _read(self, agency_id: AgencyId, shelf: _Shelf) -> None:
         """Bring the index up to what is committed. A transaction that is still running is read when it is done:
         it is no older than the horizon, from which the next reading begins."""
-        if shelf.upcoming is None:
-            [row] = await self._work.peek(_HORIZON)
-            shelf.upcoming, shelf.cursor = row["horizon"], (shelf.horizon, UUID(int=0))
-        opened = None
-        while rows := await self._work.peek(_CHANGED, agency_id, *shelf.cursor, PAGE):
-            changed = {row["household_id"]: row for row in rows if _is_news(shelf, row)}
-            findable = [each for each, row in changed.items() if not row["confidential"]]
-            persons = await self._work.peek(_PERSONS, findable) if findable else []
-            opened = opened or await self._vault.opener(agency_id)
-            # Off the loop: opening seals takes a while, and others are served meanwhile.
-            await asyncio.to_thread(_shelve, shelf.index, list(changed), persons, opened)
-            shelf.recent |= {each: row["changed_in"] for each, row in changed.items()}
-            shelf.cursor = (rows[-1]["changed_in"], rows[-1]["household_id"])
+        while True:
+            rows = await self._work.peek(_CHANGED, agency_id, *shelf.cursor, PAGE)
+            shelf.upcoming = shelf.upcoming or rows[0]["horizon"]
+            changed = {
+                row["household_id"]: row for row in rows if row["household_id"] and _is_news(shelf, row)
+            }
+            if changed:
+                await self._shelve(agency_id, shelf, changed)
             if len(rows) < PAGE:
                 break
-        shelf.horizon, shelf.upcoming = shelf.upcoming, None
-        shelf.recent = {each: at for each, at in shelf.recent.items() if int(at) >= int(shelf.horizon)}
+            shelf.cursor = (rows[-1]["changed_in"], rows[-1]["household_id"])
+        shelf.cursor = (shelf.upcoming, UUID(int=0))
+        shelf.recent = {each: at for each, at in shelf.recent.items() if int(at) >= int(shelf.upcoming)}
+        shelf.upcoming = None
+
+    async def _shelve(
+        self, agency_id: AgencyId, shelf: _Shelf, changed: Mapping[HouseholdId, asyncpg.Record]
+    ) -> None:
+        findable = [each for each, row in changed.items() if not row["confidential"]]
+        persons = await self._work.peek(_PERSONS, findable) if findable else []
+        opened = await self._vault.opener(agency_id)
+        # Off the loop: opening seals takes a while, and others are served meanwhile.
+        await asyncio.to_thread(_shelve, shelf.index, list(changed), persons, opened)
+        shelf.recent |= {each: row["changed_in"] for each, row in changed.items()}
 
 
 def _is_news(shelf: _Shelf, row: asyncpg.Record) -> bool:

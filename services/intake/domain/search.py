@@ -14,11 +14,11 @@ from services.intake.domain.refusal import invalid
 MOST_WORDS = 8
 MOST_FOUND = 20
 LEAST_LETTERS = 2
-LIKELY = 0.84
+LIKELY = 0.8
 """From this score on somebody is shown as the one who may be meant."""
 POSSIBLE = 0.6
 """From this score on somebody is shown to whoever looks widely."""
-CLOSE = 0.06
+CLOSE = 0.05
 """Who is less alike than the best by more than this is not the one who is meant."""
 
 _APOSTROPHES = re.compile("['`\u2019\u02bc\u00b4]")
@@ -139,15 +139,32 @@ def birth_of(one: date | None, other: date | None) -> Birth:
         return Birth.UNKNOWN
     if one == other:
         return Birth.SAME
-    return Birth.ALIKE if other in slips(one) else Birth.OTHER
+    return Birth.ALIKE if is_slip(one, other) else Birth.OTHER
+
+
+def is_slip(one: date, other: date) -> bool:
+    """Whether the one is among the `slips` of the other, without writing them all down."""
+    if one == other:
+        return False
+    this, that = f"{one.year:04}{one:%m%d}", f"{other.year:04}{other:%m%d}"
+    differing = [n for n in range(8) if this[n] != that[n]]
+    if len(differing) == 1:
+        return True
+    first = differing[0]
+    if differing == [first, first + 1] and this[first : first + 2] == that[first + 1] + that[first]:
+        return True
+    if this[4:] == that[4:]:
+        return abs(one.year - other.year) == 1
+    return this[:4] == that[:4] and this[4:6] == that[6:] and this[6:] == that[4:6]
 
 
 def slips(day: date) -> set[date]:
-    """The dates that one slip of the pen makes of a date: one digit another, two neighbours swapped, day for month."""
+    """The dates that one slip makes of a date: one digit another, two neighbours swapped, day for month, a year off."""
     text = day.isoformat().replace("-", "")  # four digits of year also before 1000
     spelt = {text[:n] + digit + text[n + 1 :] for n in range(8) for digit in "0123456789"}
     spelt |= {text[:n] + text[n + 1] + text[n] + text[n + 2 :] for n in range(7)}
     spelt.add(text[:4] + text[6:] + text[4:6])
+    spelt |= {f"{day.year + off:04}{text[4:]}" for off in (-1, 1)}
     return {made for each in spelt if (made := _date(each)) is not None} - {day}
 
 
