@@ -20,6 +20,7 @@ async def how_they_are(stage: Stage) -> str:
     await she_says_how(stage, case)
     home = {"livingSituation": RENTAL_NO_SUBSIDY, "onDate": stage.today().isoformat()}
     await stage.doors.http("advocate", "intake", "POST", f"{case}/living-situations", home)
+    await no_bed_is_sought_any_more(stage, case)
     left = matching.CheckOutRequest(referral_id=stage.memory.lodging_referral)
     await stage.doors.rpc("hub", "matching", "CheckOut", left, matching.CheckOutResponse)
     await stage.advance(timedelta(days=31))
@@ -34,6 +35,15 @@ async def how_they_are(stage: Stage) -> str:
         f"task {task['taskId']}: {task['days']} days after the placement, due {task['dueOn']}, by the channel she "
         f"named; reached, living in a rental ({RENTAL_NO_SUBSIDY})"
     )
+
+
+async def no_bed_is_sought_any_more(stage: Stage, case: str) -> None:
+    """The clock had begun to look for the next place again; the advocate takes that back."""
+    view = (await stage.doors.http("advocate", "intake", "GET", case))["case"]
+    for need in view["needs"]:
+        if need["need"]["kind"] == "NEED_KIND_LODGING" and need["state"] not in ("met", "withdrawn"):
+            path = f"{case}/needs/{need['need']['needId']}:withdraw"
+            await stage.doors.http("advocate", "intake", "POST", path, {})
 
 
 async def she_says_how(stage: Stage, case: str) -> None:
