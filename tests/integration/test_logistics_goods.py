@@ -74,6 +74,15 @@ async def test_the_database_itself_refuses_to_allocate_what_was_not_screened(wor
         await world.database.pool.execute(f"UPDATE stock SET screened = 0 {where}", world.warehouse, ITEM)
 
 
+async def test_the_crew_reads_on_the_bag_which_size_to_pack(world: World) -> None:
+    await world.put_on_shelf(2 * PACK)
+    await world.propose(2, size="68")
+    await world.propose(1)
+    assert sorted((bag.quantity, bag.size) for bag in await bags(world)) == [(1, ""), (2, "68")]
+    with pytest.raises(Refusal, match="short word"):
+        await world.propose(1, size="Mara Quill")
+
+
 async def test_a_suspicious_box_never_becomes_stock(world: World) -> None:
     line_id = await world.published(10)
     secret, label = await world.sent(line_id, 2)

@@ -150,6 +150,7 @@ async def test_goods_of_another_size_or_item_are_taken_back(world: World) -> Non
     await world.hear(stock(EAST, ITEM, 9), stock(EAST, OTHER, 9), reported(case_id, need, facts()))
     await world.advance(ROUND)
     [first] = await world.said(ALLOCATIONS)
+    assert first.size == "62"
     await world.hear(logistics.AllocationReserved(allocation_id=first.allocation_id, bag_code="B"))
     await world.hear(changed(case_id, another(need, size="68")))
     assert await world.told(case_id) == ["NeedAllocated", "NeedDeallocated"]

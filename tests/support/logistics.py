@@ -96,11 +96,14 @@ class World:
         told = matching.ShortfallChanged(area=area, item_id=item, packs=packs, revision=1)
         await self.hear("aid.matching.v1.ShortfallChanged", told)
 
-    async def propose(self, quantity: int, item: str = ITEM, area: str = AREA) -> AllocationId:
+    async def propose(
+        self, quantity: int, item: str = ITEM, area: str = AREA, size: str = ""
+    ) -> AllocationId:
         allocation_id = AllocationId(random_id())
         told = matching.AllocationProposed(
-            allocation_id=str(allocation_id), item_id=item, quantity=quantity, area=area, week="2026-W10"
-        )
+            allocation_id=str(allocation_id), item_id=item, quantity=quantity, area=area, week="2026-W10",
+            size=size,
+        )  # fmt: skip
         await self.hear("aid.matching.v1.AllocationProposed", told)
         return allocation_id
 

@@ -11,9 +11,7 @@ from services.logistics.domain.allocations import AllocationState, Bag, Proposal
 from services.logistics.domain.events import HandoverConfirmed
 from services.logistics.domain.ids import AllocationId, Area, BagCode, ItemId, Pieces, WarehouseId
 
-COLUMNS = (
-    "allocation_id, bag_code, item_id, quantity, area, week, warehouse_id, state, carrier, withdrawn, day"
-)
+COLUMNS = "allocation_id, bag_code, item_id, quantity, area, week, warehouse_id, state, carrier, withdrawn, day, size"
 _QUALIFIED = ", ".join(f"allocation.{column}" for column in COLUMNS.split(", "))
 
 
@@ -31,11 +29,11 @@ class PostgresAllocations:
         self._work.write(
             """
             INSERT INTO allocation
-                (allocation_id, state, item_id, quantity, area, week, warehouse_id, bag_code)
-            VALUES ($1, 'reserved', $2, $3, $4, $5, $6, $7)
+                (allocation_id, state, item_id, quantity, area, week, warehouse_id, bag_code, size)
+            VALUES ($1, 'reserved', $2, $3, $4, $5, $6, $7, $8)
             """,
             proposal.allocation_id, proposal.item_id, proposal.quantity, proposal.area, proposal.week,
-            warehouse_id, bag_code,
+            warehouse_id, bag_code, proposal.size,
         )  # fmt: skip
 
     def refuse(self, proposal: Proposal, available: Pieces) -> None:
@@ -95,5 +93,5 @@ def bag(row: asyncpg.Record) -> Bag:
     return Bag(
         AllocationId(row["allocation_id"]), BagCode(row["bag_code"]), ItemId(row["item_id"]),
         Pieces(row["quantity"]), Area(row["area"]), row["week"], WarehouseId(row["warehouse_id"]),
-        AllocationState(row["state"]), row["carrier"], row["withdrawn"], row["day"],
+        AllocationState(row["state"]), row["carrier"], row["withdrawn"], row["day"], row["size"],
     )  # fmt: skip

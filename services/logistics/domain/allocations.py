@@ -11,6 +11,7 @@ from services.logistics.domain.ids import AllocationId, Area, BagCode, ItemId, P
 from services.logistics.domain.refusal import invalid, not_found, refused
 
 MOST_PIECES = 100_000
+_SIZE = re.compile(r"[a-z0-9-]{1,16}")
 _WEEK = re.compile(r"\d{4}-W(0[1-9]|[1-4]\d|5[0-3])")
 
 
@@ -31,12 +32,15 @@ class Proposal:
     quantity: Pieces
     area: Area
     week: str
+    size: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.quantity <= MOST_PIECES:
             raise invalid("quantity-invalid", f"An allocation is 1 to {MOST_PIECES} pieces.")
         if not _WEEK.fullmatch(self.week):
             raise invalid("week-invalid", 'The week of a run is an ISO week such as "2026-W48".')
+        if self.size and not _SIZE.fullmatch(self.size):
+            raise invalid("size-invalid", 'A size is a short word such as "68" or "eu-24".')
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Bag:
     carrier: str
     withdrawn: bool
     day: date | None
+    size: str = ""
 
     def may_leave(self) -> None:
         """Only a bag on the shelf goes out."""

@@ -55,7 +55,7 @@ class Hearing:
     async def _reserve(self, told: heard.AllocationProposed, work: Work) -> None:
         proposal = Proposal(
             AllocationId(UUID(told.allocation_id)), ItemId(told.item_id), Pieces(told.quantity),
-            Area(told.area), told.week,
+            Area(told.area), told.week, told.size,
         )  # fmt: skip
         outcome = await reserve_allocation(work, proposal)
         if outcome is not None:

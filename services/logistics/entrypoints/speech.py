@@ -102,7 +102,7 @@ def shelf_message(shelf: Shelf) -> pb.StockView:
 def bag_message(bag: Bag) -> pb.BagView:
     return pb.BagView(
         bag_code=bag.bag_code, item_id=bag.item_id, quantity=bag.quantity, area=bag.area, week=bag.week,
-        state=bag.state,
+        state=bag.state, size=bag.size,
     )  # fmt: skip
 
 

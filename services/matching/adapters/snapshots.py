@@ -126,7 +126,7 @@ class AllocationSnapshots(Snapshots):
 
     async def _state(self, connection: Connection, key: str) -> Message | None:
         row = await connection.fetchrow(
-            "SELECT item_id, quantity, area, week, state = 'withdrawn' AND NOT untold AS withdrawn"
+            "SELECT item_id, quantity, area, week, size, state = 'withdrawn' AND NOT untold AS withdrawn"
             " FROM allocation WHERE allocation_id = $1",
             UUID(key),
         )
@@ -138,6 +138,7 @@ class AllocationSnapshots(Snapshots):
             quantity=row["quantity"],
             area=row["area"],
             week=row["week"],
+            size=row["size"],
         )
         # What is taken back shows on the next round, like everything that shows at one moment.
         return said.AllocationSnapshot(proposal=asked, withdrawn=row["withdrawn"])

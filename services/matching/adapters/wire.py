@@ -143,6 +143,7 @@ def _goods_message(
                 quantity=event.quantity,
                 area=event.area,
                 week=event.week,
+                size=event.size,
             )
         case events.AllocationWithdrawn():
             return said.AllocationWithdrawn(allocation_id=str(event.allocation_id))

@@ -60,7 +60,9 @@ def _tell_logistics(
     """What is announced next to each other must not tell who belongs together."""
     told: list[AllocationProposed | AllocationWithdrawn] = [
         *(
-            AllocationProposed(each.allocation_id, each.item_id, each.quantity, each.area, each.week)
+            AllocationProposed(
+                each.allocation_id, each.item_id, each.quantity, each.area, each.week, each.size
+            )
             for each in proposed
         ),
         *map(AllocationWithdrawn, withdrawn),

@@ -113,6 +113,7 @@ class AllocationProposed:
     quantity: int
     area: str
     week: str
+    size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
