@@ -39,6 +39,13 @@ FORGET = (
     WHERE case_id IN (SELECT case_id FROM case_file JOIN person USING (household_id)
                       WHERE person_id = ANY ($1::uuid[]))
     """,
+    # What workers wrote beside the case may tell of any of its persons, and so may that a birth was asked for.
+    """
+    DELETE FROM keystore.subject_key
+    WHERE subject_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
+                         WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
+    """,
+    "DELETE FROM task WHERE kind = 'ask-for-birth' AND about IN (SELECT each::text FROM unnest($1::uuid[]) AS each)",
     "DELETE FROM person WHERE person_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.household_token WHERE household_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.one_place WHERE household_id = ANY ($1::uuid[])",

@@ -39,6 +39,10 @@ _SETTLE = """
 UPDATE alarm SET acknowledged_at = $2, acknowledged_by = '', action = 'stay-goes-on'
 WHERE stay_id = $1 AND acknowledged_at IS NULL
 """
+_SETTLE_ALL = """
+UPDATE alarm SET acknowledged_at = $2, acknowledged_by = '', action = 'other'
+WHERE case_id = $1 AND acknowledged_at IS NULL
+"""
 _ALARM = """
 SELECT alarm_id, alarm.case_id, alarm.agency_id, ended_on, raised_at, acknowledged_at, action, alarm.sealed,
        arrival_code, confidential
@@ -115,6 +119,9 @@ class PostgresAlarms:
 
     def settle(self, stay: Stay) -> None:
         self._work.write(_SETTLE, stay.stay_id, self._work.now)
+
+    def settle_all(self, case_id: CaseId) -> None:
+        self._work.write(_SETTLE_ALL, case_id, self._work.now)
 
     async def find(self, alarm_id: UUID) -> Alarm | None:
         row = await self._work.connection.fetchrow(_FIND_ALARM, alarm_id)

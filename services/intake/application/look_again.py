@@ -25,6 +25,9 @@ def set_looks(
     """Promise the next look at a household that is new or has changed, and take back what no longer holds."""
     if after is None:
         work.clocks.forget(case.case_id)
+        work.alarms.settle_all(case.case_id)
+        for kind in TaskKind:
+            work.tasks.overtake(case.case_id, kind)
         return
     _arm_look(work, case, after)
     hides, hid = after.household.confidential, before is not None and before.household.confidential

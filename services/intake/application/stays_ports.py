@@ -38,6 +38,10 @@ class Alarms(Protocol):
         """The stay goes on after all."""
         ...
 
+    def settle_all(self, case_id: CaseId) -> None:
+        """Nothing is to be done for the household any more: it was erased."""
+        ...
+
     async def find(self, alarm_id: UUID) -> Alarm | None: ...
 
     async def of_agency(self, agency_id: AgencyId | None, worker: WorkerName) -> list[Alarm]:

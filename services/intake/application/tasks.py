@@ -9,8 +9,10 @@ from services.intake.application.record_living_situation import Situated, situat
 from services.intake.domain.access import REGION, Sight, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
+from services.intake.domain.consents import wants_no_questions
 from services.intake.domain.contact import NOBODY, SafeContact
 from services.intake.domain.followups import YES_NO, Task, TaskKind, TaskOutcome, checked_situation
+from services.intake.domain.ids import CaseId
 from services.intake.domain.refusal import invalid, not_found, refused
 
 
@@ -46,16 +48,16 @@ async def list_tasks(work: IntakeWork, asker: Asker) -> list[TaskToDo]:
     own = None if viewer.agency is None else viewer.agency.agency_id
     tasks = await work.tasks.of_agency(own, asker.worker)
     seen = await seen_in_full(work, viewer, {task.case_id for task in tasks})
-    contacts = {}
-    for case_id in sorted(seen):
-        case = await work.cases.find(case_id, asker.worker)
-        contacts[case_id] = NOBODY if case is None else await _safe_contact(work, case, asker)
-    return [TaskToDo(task, contacts[task.case_id]) for task in tasks if task.case_id in seen]
+    ways = {case_id: await _way_to(work, case_id, asker) for case_id in sorted(seen)}
+    return [TaskToDo(task, ways[task.case_id]) for task in tasks if task.case_id in seen]
 
 
-async def _safe_contact(work: IntakeWork, case: Case, asker: Asker) -> SafeContact:
-    known = await work.vault.known(case)
-    contact = known.household.safe_contact
+async def _way_to(work: IntakeWork, case_id: CaseId, asker: Asker) -> SafeContact:
+    """The one way that the household set; none for one that ended its consent to be asked how it is."""
+    case = await work.cases.find(case_id, asker.worker)
+    if case is None or wants_no_questions(await work.consents.of_case(case), work.today):
+        return NOBODY
+    contact = (await work.vault.known(case)).household.safe_contact
     if contact != NOBODY:
         work.access_log.read(asker.worker, asker.agency, case.case_id, [], "ListTasks")
     return contact

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
-from services.intake.domain.household import AFTER_THE_DUE_DATE, BEFORE_THE_DUE_DATE, Person
+from services.intake.domain.household import AFTER_THE_DUE_DATE, Person
 from services.intake.domain.ids import CaseId
 
 # Kinds of reminders, as their rows name them. None may say anything of a person.
@@ -14,7 +14,7 @@ STAY_OVER = "stay-over"
 FOLLOW_UP = "follow-up"
 ASK_AGAIN = "ask-again"
 
-# A look is promised no farther ahead than this: the row of a promise shows a day, and the day is a birthday.
+# A look is promised no farther ahead than this: the row of a promise shows a day.
 FARTHEST_LOOK = timedelta(days=28)
 ASK_AGAIN_AFTER = timedelta(days=90)
 # How long after a due date somebody asks whether the child is born, if nobody recorded it.
@@ -49,12 +49,17 @@ def _days_of(person: Person) -> list[date]:
     """Every day on which something of this person changes by itself."""
     days = []
     if person.birth_date is not None:
-        days += [after_months(person.birth_date, months) for months in AGES_IN_MONTHS]
+        days += [week_from(after_months(person.birth_date, months)) for months in AGES_IN_MONTHS]
     if person.due_date is not None:
         due = person.due_date
-        week_before = due - BEFORE_THE_DUE_DATE
-        days += [week_before, due, due + ASK_FOR_BIRTH_AFTER, due + AFTER_THE_DUE_DATE + timedelta(days=1)]
+        over = due + AFTER_THE_DUE_DATE + timedelta(days=1)
+        days += [week_from(due + ASK_FOR_BIRTH_AFTER), week_from(over)]
     return days
+
+
+def week_from(day: date) -> date:
+    """The Monday on which it shows: a change that is told on its very day would tell whose birthday that is."""
+    return day + timedelta(days=-day.weekday() % 7)
 
 
 def births_to_ask_for(persons: Iterable[Person], today: date) -> list[int]:

@@ -144,3 +144,9 @@ def _check_signer(consent: Consent, circle: Circle, today: date, advocate: bool)
         raise refused(
             "advocate-needed", "For children of a household in hiding an advocate takes the signature."
         )
+
+
+def wants_no_questions(consents: Collection[Consent], today: date) -> bool:
+    """Whether somebody allowed to be asked how they are, and does not any more."""
+    allowed = [consent for consent in consents if consent.purpose is Purpose.FOLLOW_UP]
+    return bool(allowed) and not any(consent.valid_on(today) for consent in allowed)
