@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 from google.protobuf.message_factory import GetMessageClass
@@ -92,10 +93,21 @@ def declared_events(history: History, evidence: Evidence) -> Iterator[Violation]
             allowed.add(fact)
             if entry.acknowledged and fact not in told:
                 yield Violation("event-missing", f"{entry} did not announce {fact.type} {fact.about}")
+    allowed |= set(begun_by_clocks(evidence))
     allowed |= set(unanswered_facts(history, evidence, allowed))
     for fact in told:
         if fact.type in COMMANDED and fact not in allowed:
             yield Violation("event-unasked", f"{fact.type} {fact.about}: nobody asked for it")
+
+
+def begun_by_clocks(evidence: Evidence) -> Iterator[Fact]:
+    """Searches for what comes after a stay: its end is told right after the need, and names it."""
+    for topic in evidence.topics:
+        for events in evidence.by_key(topic.name).values():
+            for need, ending in pairwise(events):
+                told = need.type == "NeedReported" and ending.type == "StayEnding"
+                if told and need.body["need"]["need_id"] == ending.body["need_id"]:
+                    yield Fact("NeedReported", ending.body["need_id"])
 
 
 def unanswered_facts(history: History, evidence: Evidence, explained: set[Fact]) -> Iterator[Fact]:

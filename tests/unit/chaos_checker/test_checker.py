@@ -414,3 +414,11 @@ def test_what_bears_an_id_was_made_by_the_command_that_names_it() -> None:
     open_unanswered(world, "bed-2", "plate-2", case_id="new")
     announce_another(world)
     assert "event-unasked" not in rules(world)
+
+
+def test_a_search_that_a_clock_began_was_asked_for_by_nobody_and_is_no_fault() -> None:
+    world = right()
+    world.event(CASES, "case", "NeedReported", case_id="case", need={**BED, "need_id": "next"})
+    assert "event-unasked" in rules(world)
+    world.event(CASES, "case", "StayEnding", case_id="case", need_id="next", days_left=1)
+    assert "event-unasked" not in rules(world)
