@@ -14,7 +14,7 @@ from services.intake.domain.clocks import Reminder, begins
 from services.intake.domain.derived_needs import Asked, Difference, difference, missing, need_of_line
 from services.intake.domain.events import NeedChanged, NeedMet, NeedReported, NeedWithdrawn
 from services.intake.domain.household import Person
-from services.intake.domain.ids import CaseId, NeedId
+from services.intake.domain.ids import CaseId, NeedId, PersonId
 from services.intake.domain.norms import HORIZON_DAYS, Derived, Overrule, Plan, checked_plan, derive, next_day
 from services.intake.domain.refusal import refused
 
@@ -171,6 +171,13 @@ def whole_case(found: Approach) -> tuple[Case, Viewer]:
 async def _persons(work: IntakeWork, case: Case, viewer: Viewer, why: str) -> list[Person]:
     """Their ages are read on the worker's behalf, so each reading is logged."""
     known = await work.vault.persons(case)
-    agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
-    work.access_log.read(viewer.worker, agency, case.case_id, [each.person_id for each in known], why)
+    log_read(work, case, viewer, [each.person_id for each in known], why)
     return [each.person for each in known]
+
+
+def log_read(work: IntakeWork, case: Case, viewer: Viewer, persons: Sequence[PersonId], why: str) -> None:
+    """No persons: what was read is about the household as a whole."""
+    agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
+    if case.glass_broken and not case.assigned:
+        why = f"{why} after BreakGlass"
+    work.access_log.read(viewer.worker, agency, case.case_id, persons, why)

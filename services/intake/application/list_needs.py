@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from services.intake.application.derive_needs import whole_case
+from services.intake.application.derive_needs import log_read, whole_case
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import CaseId
@@ -35,8 +35,7 @@ async def list_needs(work: IntakeWork, asker: Asker, case_id: CaseId) -> CaseNee
     case, viewer = whole_case(await work.cases.approach(case_id, asker))
     words = await work.norms.overrules(case)
     if words:
-        agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
-        work.access_log.read(viewer.worker, agency, case_id, [], "ListNeeds")
+        log_read(work, case, viewer, [], "ListNeeds")
     received = dict(await work.norms.handed_over(case_id))
     followed = await work.norms.followed(case_id)
     return CaseNeeds(
