@@ -27,6 +27,7 @@ from services.chassis.timers import Deadline, Timers
 from services.chassis.topics import Topic, Topics
 from services.chassis.work import WorkFactory
 from services.intake.adapters.entry_keys import PostgresEntryKeys
+from services.intake.adapters.hmis.writing import HmisSheets
 from services.intake.adapters.matching_client import SERVICE as MATCHING
 from services.intake.adapters.matching_client import MatchingClient
 from services.intake.adapters.secrets import Secrets, secrets_of
@@ -40,6 +41,7 @@ from services.intake.entrypoints import (
     agencies,
     consents,
     entries,
+    exports,
     households_rules,
     needs,
     places,
@@ -53,6 +55,7 @@ from services.intake.entrypoints.deadlines import deadlines
 from services.intake.entrypoints.door import Door
 from services.intake.entrypoints.entries import EntryRpc
 from services.intake.entrypoints.events import handlers
+from services.intake.entrypoints.exports import ExportRpc
 from services.intake.entrypoints.households import HouseholdRpc
 from services.intake.entrypoints.needs import NeedRpc
 from services.intake.entrypoints.places import PlaceRpc
@@ -117,6 +120,7 @@ def assemble(
             Service(stays.SERVICE, StayRpc(door, matching), stays.RULES, stays.ROUTES),
             Service(needs.SERVICE, NeedRpc(door), needs.RULES, needs.ROUTES),
             Service(search.SERVICE, SearchRpc(door), search.RULES, search.ROUTES),
+            Service(exports.SERVICE, ExportRpc(door, HmisSheets), exports.RULES, exports.ROUTES),
             Service(
                 entries.SERVICE,
                 EntryRpc(door, intake, PostgresEntryKeys(keyring)),

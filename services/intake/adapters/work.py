@@ -17,6 +17,7 @@ from services.intake.adapters.cases import PostgresCases
 from services.intake.adapters.clocks import PostgresClocks
 from services.intake.adapters.consents import PostgresConsents
 from services.intake.adapters.desk import PostgresDesk
+from services.intake.adapters.exports import PostgresExports
 from services.intake.adapters.forgetting import PostgresForgetting
 from services.intake.adapters.history import PostgresHistory
 from services.intake.adapters.household_changes import PostgresHouseholdChanges
@@ -77,6 +78,7 @@ class PostgresWork(IntakeWork):
         self.access_log = PostgresAccessLog(self)
         self.imports = PostgresImports(self, outfit.secrets)
         self.history = PostgresHistory(self)
+        self.exports = PostgresExports(self)
         self.changes = PostgresHouseholdChanges(self)
         self.forgetting = PostgresForgetting(self, outfit.secrets)
         self.clocks = PostgresClocks(self)

@@ -12,6 +12,7 @@ from services.chassis.work import Work
 from services.intake.application.agencies_ports import Desk, Glass
 from services.intake.application.clocks_ports import Clocks
 from services.intake.application.consents_ports import Consents
+from services.intake.application.exports_ports import Exports
 from services.intake.application.household_ports import Forgetting, HouseholdChanges
 from services.intake.application.norms_ports import Norms
 from services.intake.application.places_ports import Places
@@ -292,6 +293,7 @@ class IntakeWork(Work):
     places: Places
     imports: Imports
     history: History
+    exports: Exports
     changes: HouseholdChanges
     forgetting: Forgetting
     clocks: Clocks

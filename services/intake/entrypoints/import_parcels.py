@@ -8,6 +8,7 @@ from aid.intake.v1 import intake_pb2 as intake
 from aid.matching.v1 import matching_pb2 as matching
 
 from services.intake.domain.hmis_import import (
+    Enrolment,
     Household,
     HouseholdType,
     LodgingNeed,
@@ -22,8 +23,6 @@ from services.intake.entrypoints.import_export import Reading
 
 # HUD 3.917: a place not meant for habitation.
 UNSHELTERED = 116
-# HUD 3.12.
-NOT_COLLECTED = 99
 # A due date that far away is a slip of the pen; what follows from a nearer one intake decides.
 DUE_FROM, DUE_UNTIL = timedelta(days=-42), timedelta(days=300)
 OLDEST = timedelta(days=366 * 119)
@@ -133,20 +132,20 @@ class Parcels:
         ]
 
     def _exits(self, household: Household) -> list[intake.ImportedExit]:
-        """Members who left on one day for one destination left together, from whichever project."""
-        left: dict[tuple[date, int], list[date]] = {}
+        """Members who left on one day for one destination left together, from whichever project. An exit that
+        leaves its destination blank says that a time is over, and nothing of what became of it."""
+        left: dict[tuple[date, int], list[Enrolment]] = {}
         for each in household.enrolments:
-            if each.exited is not None and each.exited <= self.reading.export.as_of:
-                destination = NOT_COLLECTED if each.destination is None else int(each.destination)
-                left.setdefault((each.exited, destination), []).append(min(each.entered, each.exited))
+            if each.exited is not None and each.exited <= self.reading.export.as_of and each.destination:
+                left.setdefault((each.exited, int(each.destination)), []).append(each)
         return [
             intake.ImportedExit(
-                entered_on=min(entered).isoformat(),
+                entered_on=min(min(each.entered, exited) for each in together).isoformat(),
                 exited_on=exited.isoformat(),
                 destination=destination,
-                persons=len(entered),
+                persons=len({each.person_key for each in together}),
             )
-            for (exited, destination), entered in sorted(left.items())
+            for (exited, destination), together in sorted(left.items())
         ]
 
     def _closed(self, household: Household) -> bool:

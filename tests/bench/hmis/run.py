@@ -166,9 +166,7 @@ async def copy_of_the_same_rows(stack: RunningStack, folder: Path) -> Copied:
             bare = table.rpartition(".")[2]
             await connection.execute(f"CREATE TABLE bench.{bare} (LIKE {table} INCLUDING ALL)")
             begin = time.monotonic()
-            done = await connection.copy_to_table(
-                bare, schema_name="bench", source=file, format="binary"
-            )
+            done = await connection.copy_to_table(bare, schema_name="bench", source=file, format="binary")
             seconds += time.monotonic() - begin
             rows += int(done.rpartition(" ")[2])
             size += file.stat().st_size
