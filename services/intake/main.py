@@ -36,6 +36,7 @@ from services.intake.adapters.watch import CaseWatchers
 from services.intake.adapters.wire import CASES
 from services.intake.adapters.work import Outfit
 from services.intake.application.ports import Hub, IntakeWork, Matching
+from services.intake.application.publish_report import begin_reports
 from services.intake.domain.access import REGION
 from services.intake.entrypoints import (
     agencies,
@@ -45,6 +46,7 @@ from services.intake.entrypoints import (
     households_rules,
     needs,
     places,
+    reports,
     restored,
     search,
     stays,
@@ -59,6 +61,7 @@ from services.intake.entrypoints.exports import ExportRpc
 from services.intake.entrypoints.households import HouseholdRpc
 from services.intake.entrypoints.needs import NeedRpc
 from services.intake.entrypoints.places import PlaceRpc
+from services.intake.entrypoints.reports import ReportRpc
 from services.intake.entrypoints.rpc import IntakeRpc
 from services.intake.entrypoints.rules import ROUTES, RULES, SERVICE
 from services.intake.entrypoints.search import SearchRpc
@@ -116,6 +119,7 @@ def assemble(
             ),
             Service(agencies.SERVICE, AgencyRpc(door, break_glass_lasts), agencies.RULES, agencies.ROUTES),
             Service(places.SERVICE, PlaceRpc(door, hub, areas), places.RULES, places.ROUTES),
+            Service(reports.SERVICE, ReportRpc(door), reports.RULES, reports.ROUTES),
             Service(consents.SERVICE, ConsentRpc(door), consents.RULES, consents.ROUTES),
             Service(stays.SERVICE, StayRpc(door, matching), stays.RULES, stays.ROUTES),
             Service(needs.SERVICE, NeedRpc(door), needs.RULES, needs.ROUTES),
@@ -130,7 +134,7 @@ def assemble(
         ],
         topics=topics,
         handlers=handlers(),
-        deadlines=deadlines(),
+        deadlines=deadlines(sorted(areas)),
         snapshots={CASES: CaseSnapshots(topics.of(CASES), clock)},
     )
 
@@ -143,6 +147,7 @@ async def serve(settings: IntakeSettings) -> None:
     async with AsyncExitStack() as resources:
         application, database = await _opened(settings, resources, metrics)
         readiness.set("migrated")
+        await application.works.run(begin_reports)
         relay = Relay(database, settings.kafka, NAME, metrics=metrics)
         timers = Timers(database, settings.clock_source(), application.works, application.deadlines, metrics=metrics)
         consumer = Consumer(

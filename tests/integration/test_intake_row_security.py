@@ -43,6 +43,7 @@ UNGUARDED = {
     "public.parked": "events that an operator has to look at",
     "public.timer": "what is to happen and when, kept for all agencies by one worker",
     "public.place_request": "what is asked for by nobody in particular, found by its secret, its code or its random id",
+    "public.report": "figures that were published, the same for all",
     "public.consent_text": "the words of consents, the same for all agencies",
     "public.idempotency": "answers to commands, found by who sent them and the key that they made",
     "keystore.one_place_anchor": "keyed digests of who a household is and random names, of no agency and no household",

@@ -28,6 +28,7 @@ from services.intake.adapters.norms import PostgresNorms
 from services.intake.adapters.one_place import PostgresOnePlaces
 from services.intake.adapters.places import PostgresPlaces
 from services.intake.adapters.referrals import PostgresReferrals
+from services.intake.adapters.reports import PostgresReports
 from services.intake.adapters.search import PostgresSearch, Shelves
 from services.intake.adapters.secrets import Secrets
 from services.intake.adapters.stays import PostgresAlarms, PostgresSituations, PostgresStays
@@ -82,6 +83,7 @@ class PostgresWork(IntakeWork):
         self.changes = PostgresHouseholdChanges(self)
         self.forgetting = PostgresForgetting(self, outfit.secrets)
         self.clocks = PostgresClocks(self)
+        self.reports = PostgresReports(self, str(outfit.zone))
         self.consents = PostgresConsents(self, outfit.keyring, agencies, outfit.secrets)
         notes = CaseNotes(self, outfit.keyring, agencies)
         self.glass = PostgresGlass(self, notes)

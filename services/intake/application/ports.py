@@ -16,6 +16,7 @@ from services.intake.application.exports_ports import Exports
 from services.intake.application.household_ports import Forgetting, HouseholdChanges
 from services.intake.application.norms_ports import Norms
 from services.intake.application.places_ports import Places
+from services.intake.application.reports_ports import Reports
 from services.intake.application.search_ports import Merges, OnePlaces, Search
 from services.intake.application.stays_ports import Alarms, Situations, Stays, Tasks
 from services.intake.domain.agencies import Agency, Asker, Viewer
@@ -302,6 +303,7 @@ class IntakeWork(Work):
     merges: Merges
     one_places: OnePlaces
     consents: Consents
+    reports: Reports
     stays: Stays
     alarms: Alarms
     tasks: Tasks

@@ -10,7 +10,7 @@ Two ways to promise something:
 Either is kept once, also when the process dies over it or was away when it fell due.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from services.chassis.timers import Deadline, Due
@@ -24,6 +24,7 @@ from services.intake.application.keep_stays import stay_ending_rings, stay_over_
 from services.intake.application.look_again import ask_again_rings, look_again_rings
 from services.intake.application.place_requests import PLACE_OVER, place_over
 from services.intake.application.ports import IntakeWork
+from services.intake.application.publish_report import REPORT, publishing
 from services.intake.domain.clocks import ASK_AGAIN, FOLLOW_UP, LOOK_AGAIN, STAY_ENDING, STAY_OVER
 from services.intake.domain.ids import CaseId
 
@@ -42,11 +43,12 @@ def rings() -> Mapping[str, Ring]:
     }
 
 
-def deadlines() -> Mapping[str, Deadline[IntakeWork]]:
-    """By kind of timer."""
+def deadlines(areas: Sequence[str] = ()) -> Mapping[str, Deadline[IntakeWork]]:
+    """By kind of timer. `areas` are the region's, for its reports."""
     return {
         CASE_CLOCK: case_clock(rings()),
         PLACE_OVER: _place_over,
+        REPORT: publishing(areas),
     }
 
 
