@@ -41,8 +41,8 @@ from tests.support.matching import HUB as HUB_OF_MATCHING
 from tests.support.stack import RunningStack
 from tests.support.twins import MADE_UP, Twin, every_method, twin
 
-HERS, OPEN, POLICE = (str(UUID(int=n, version=4)) for n in (11, 12, 13))
-NEEDS = {case: str(UUID(int=UUID(case).int + 100)) for case in (HERS, OPEN, POLICE)}
+HERS, OPEN, POLICE, SOME, MORE = (str(UUID(int=n, version=4)) for n in (11, 12, 13, 9, 14))
+NEEDS = {case: str(UUID(int=UUID(case).int + 100)) for case in (HERS, OPEN, POLICE, SOME, MORE)}
 QUIET = str(UUID(int=77, version=4))
 VSP = Principal("quiet-advocate", QUIET, frozenset({"advocate"}))
 # An officer who did not meet her, another agency's workers in every role, and the insider: a colleague of the agency
@@ -80,6 +80,7 @@ def QUESTIONS() -> list[Question]:
     """Worth asking with more than ids."""
     return [
         Question("ListCases", desk.ListCasesRequest(page_size=1)),
+        Question("ListCases", desk.ListCasesRequest(page_size=2)),
         Question("ListCases", desk.ListCasesRequest()),
         Question("GetCase", messages.GetCaseRequest(case_id=OPEN)),
         Question("FindTonight", messages.FindTonightRequest(case_id=HERS, need_id=NEEDS[HERS])),
@@ -139,19 +140,19 @@ async def set_up(world: Twin) -> None:
 
 async def others_open(world: Twin, answers: Told) -> None:
     """Households that everybody may know of."""
-    for case, who in ((OPEN, MANAGER), (POLICE, OFFICER)):
+    for case, who in ((OPEN, MANAGER), (POLICE, OFFICER), (SOME, INSIDER), (MORE, INSIDER)):
         request = open_request(
             lodging(3, need_id=NEEDS[case]), goods(need_id=str(UUID(int=UUID(case).int + 200))),
             case_id=case, household=household(), find_tonight=True,
         )  # fmt: skip
-        answers[f"{who.subject} opens a case"] = await world.over_http(
+        answers[f"{who.subject} opens {case}"] = await world.over_http(
             "POST", "/v1/cases", MessageToDict(request), who, case
         )
 
 
 async def they_move_in(world: Twin, answers: Told) -> None:
     """The manager's household takes the bed that was held: from now on it has clocks."""
-    body = answers["manager opens a case"].partition(b"\r\n\r\n")[2]
+    body = answers[f"manager opens {OPEN}"].partition(b"\r\n\r\n")[2]
     referral = json.loads(body)["tonight"]["held"]["referralId"]
     yes = messages.AnswerReferralRequest(case_id=OPEN, referral_id=referral, accepted=True)
     answers["manager says yes"] = await world.over_rpc("AnswerReferral", yes, MANAGER, "yes")
@@ -233,7 +234,7 @@ def asked_of_every_method(world: Twin) -> list[Question]:
 def plain(answer: bytes) -> bytes:
     """Ids and codes that were made in this run, by the order in which they are shown."""
     names: dict[bytes, bytes] = {}
-    known = {each.encode() for each in (HERS, OPEN, POLICE, MADE_UP, QUIET, *NEEDS.values())}
+    known = {each.encode() for each in (HERS, OPEN, POLICE, SOME, MORE, MADE_UP, QUIET, *NEEDS.values())}
 
     def name(match: re.Match[bytes]) -> bytes:
         found = match[0]
@@ -264,10 +265,10 @@ async def test_the_worlds_hold_answers(worlds: tuple[Told, Told]) -> None:
     """It is not the sameness of nothing."""
     with_her, _ = worlds
     assert len(with_her) > 600
-    assert OPEN.encode() in with_her["manager opens a case"]
-    assert b'"held"' in with_her["manager opens a case"]
+    assert OPEN.encode() in with_her[f"manager opens {OPEN}"]
+    assert b'"held"' in with_her[f"manager opens {OPEN}"]
     figures = with_her["a week later: /metrics"].decode()
-    for counted in ("cases_opened_total 2.0", 'rpc_seconds_count{code="NOT_FOUND"', "timers_fired_total"):
+    for counted in ("cases_opened_total 4.0", 'rpc_seconds_count{code="NOT_FOUND"', "timers_fired_total"):
         assert counted in figures
     assert not any(
         b"StatusCode.INTERNAL" in said or b"StatusCode.UNAVAILABLE" in said for said in with_her.values()
