@@ -79,6 +79,7 @@ async def test_nights_that_are_full_and_stays_that_are_too_long_are_refused(worl
         ("2026-03-06", "nights-full"),
         ("2026-03-07", "max-stay-reached"),
         ("2026-03-03", "last-night-not-later"),
+        ("9999-12-31", "nights-out-of-range"),
     ):
         with pytest.raises(Refusal) as no:
             await world.ask("ExtendOccupancy", longer(case_id, referral_id, last_night), INTAKE)

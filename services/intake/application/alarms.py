@@ -73,7 +73,7 @@ def check_note(note: str, required: bool = False) -> None:
     """Raises Refusal for words that do not fit, or are missing where nothing else says what happened."""
     if len(note) > LONGEST_NOTE:
         raise invalid("text-too-long", f"At most {LONGEST_NOTE} characters fit.", field="note")
-    if any(ord(sign) < 32 and sign not in "\n\t" for sign in note) or "\x7f" in note:
+    if any(ord(sign) < 32 and sign not in "\r\n\t" for sign in note) or "\x7f" in note:
         raise invalid("text-not-printable", "The text holds a control character.", field="note")
     if required and not note.strip():
         raise invalid("note-missing", "Say what was done.", field="note")

@@ -12,7 +12,7 @@ from services.matching.application.views import Taken
 from services.matching.domain.events import OccupancyExtended
 from services.matching.domain.ids import CaseId, ReferralId
 from services.matching.domain.occupancies import Occupancy
-from services.matching.domain.offers import Offer
+from services.matching.domain.offers import MAX_NIGHTS, Offer
 from services.matching.domain.places import stay
 from services.matching.domain.refusal import invalid, missing, refused
 
@@ -22,7 +22,8 @@ async def extend_occupancy(
 ) -> date:
     """The last night. Asked for twice it is granted once.
 
-    Raises Refusal: `not-found`, `stay-ended`, `last-night-not-later`, `max-stay-reached`, `nights-full`.
+    Raises Refusal: `not-found`, `stay-ended`, `nights-out-of-range`,
+    `last-night-not-later`, `max-stay-reached`, `nights-full`.
     """
     await work.needs.lock([referral_id])
     await work.places.lock()
@@ -31,6 +32,8 @@ async def extend_occupancy(
         raise missing()
     if occupancy.ended:
         raise refused("stay-ended", "The stay has ended.")
+    if last_night > work.today + timedelta(days=MAX_NIGHTS):
+        raise invalid("nights-out-of-range", f"At most {MAX_NIGHTS} nights ahead can be said.")
     until = last_night + timedelta(days=1)
     if until == occupancy.until:
         return last_night
