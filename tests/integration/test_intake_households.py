@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aid.intake.v1 import agencies_pb2 as agencies
 from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import households_pb2 as pb
 from aid.intake.v1 import intake_pb2 as messages
@@ -86,15 +87,15 @@ async def test_who_joins_changes_and_leaves_is_told_as_facts_and_only_when_they_
         "ChangePerson",
         pb.ChangePersonRequest(
             case_id=case_id, expected_revision=2, person_id=joined.person_id,
-            change=pb.PersonChange(given_name="Lea", note="", aliases=pb.Aliases(names=["Lee"])),
+            change=pb.PersonChange(contact="555", note="", aliases=pb.Aliases(names=["Lee"])),
         ),
         COLLEAGUE,
     )  # fmt: skip
     assert renamed.revision == 3
     view = await seen(intake, case_id)
     lea = view.persons[2].person
-    assert (lea.given_name, lea.family_name, lea.birth_date, list(lea.aliases)) == (
-        "Lea", "Quill", "1971-01-09", ["Lee"],
+    assert (lea.contact, lea.family_name, lea.birth_date, list(lea.aliases)) == (
+        "555", "Quill", "1971-01-09", ["Lee"],
     )  # fmt: skip
     await intake.ask(
         "RemovePerson",
@@ -232,6 +233,26 @@ async def test_only_an_advocate_of_the_case_lifts_confidentiality_and_the_past_s
     )
     await intake.ask("ChangeHousehold", back, ADVOCATE)
     assert (await seen(intake, case_id, ADVOCATE)).confidential, "only lifting lifts it"
+
+
+async def test_broken_glass_shows_and_changes_and_neither_lifts_nor_erases(intake: Intake) -> None:
+    case_id = await opened_case(intake, ADVOCATE, survivor=True)
+    stranger = type(ADVOCATE)("in the night", ADVOCATE.agency, frozenset({"advocate"}))
+    glass = agencies.BreakGlassRequest(case_id=case_id, reason="She called and nobody else is here.")
+    await intake.ask("BreakGlass", glass, stranger)
+    view = await seen(intake, case_id, stranger)
+    whys = await intake.database.pool.fetch(
+        "SELECT DISTINCT why FROM access_log WHERE case_id = $1 AND person_id IS NOT NULL", uuid.UUID(case_id)
+    )
+    assert [row["why"] for row in whys] == ["GetHousehold after BreakGlass"]
+    lift = pb.LiftConfidentialityRequest(case_id=case_id, expected_revision=1)
+    assert (await refused(intake, "LiftConfidentiality", lift, stranger)).reason == "advocate-only"
+    person_id = view.persons[0].person_id
+    erase = pb.ErasePersonRequest(case_id=case_id, expected_revision=1, person_id=person_id)
+    assert (await refused(intake, "ErasePerson", erase, stranger)).reason == "assigned-only"
+    change = pb.HouseholdChange(wheelchair=True)
+    request = pb.ChangeHouseholdRequest(case_id=case_id, expected_revision=1, change=change)
+    assert (await intake.ask("ChangeHousehold", request, stranger)).revision == 2
 
 
 async def test_a_household_that_parts_is_two_cases_as_confidential_as_the_one(intake: Intake) -> None:

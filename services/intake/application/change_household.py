@@ -33,8 +33,8 @@ async def set_places_to_avoid(work: IntakeWork, edit: Edit, avoid: frozenset[str
 async def lift_confidentiality(work: IntakeWork, edit: Edit) -> Edited:
     """By an advocate who is assigned to the case. What is recorded of its past stays recorded."""
     editing = await begin(work, edit)
-    if not editing.viewer.is_one_of("advocate"):
-        raise denied("advocate-only", "Only an advocate lifts confidentiality.")
     if not editing.case.confidential:
         raise refused("not-confidential", "The household hides from nobody.")
+    if not (editing.case.assigned and editing.viewer.is_one_of("advocate")):
+        raise denied("advocate-only", "Only an advocate who is assigned to the case lifts confidentiality.")
     return await finish(work, editing, replace(editing.known.household, lifted=True))

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from services.chassis import discretion
 from services.intake.application.household_changed import household_changed
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
 from services.intake.domain.access import Sight, assigned_from_the_start, must_act, must_see
@@ -91,6 +92,8 @@ async def finish(
     if not fields:
         return Edited(before.facts.revision)
     work.cases.advance(case)  # first: of two at once one goes on, and the other begins anew
+    if after.facts.confidential:
+        discretion.hush()
     await work.vault.change(case, after, leaving)
     work.changes.record(case, after.facts.revision, fields, editing.viewer.worker)
     code = await _arrival_code(work, editing, after)

@@ -8,6 +8,7 @@ from services.intake.application.ports import IntakeWork, KnownHousehold
 from services.intake.domain.cases import Case
 from services.intake.domain.events import CaseErased
 from services.intake.domain.ids import PersonId
+from services.intake.domain.refusal import denied
 
 NO_REVISION = 0
 
@@ -18,6 +19,8 @@ async def erase_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Edi
     more, and the right stays.
     """
     editing = await begin(work, edit, closed_too=True)
+    if editing.case.confidential and not editing.case.assigned:
+        raise denied("assigned-only", "In an emergency nobody is erased.")
     erased = editing.person(person_id)
     work.forgetting.bar_return(editing.case, erased.source_key)
     staying = [each for each in editing.known.persons if each != erased]

@@ -14,7 +14,7 @@ async def view_household(work: IntakeWork, asker: Asker, case_id: CaseId) -> Kno
     case = must_know(found.case, found.viewer)
     known = await work.vault.known(case)
     agency = "" if found.viewer.agency is None else str(found.viewer.agency.agency_id)
-    work.access_log.read(
-        found.viewer.worker, agency, case_id, [each.person_id for each in known.persons], WHY
-    )
+    why = f"{WHY} after BreakGlass" if case.glass_broken and not case.assigned else WHY
+    persons = [each.person_id for each in known.persons]
+    work.access_log.read(found.viewer.worker, agency, case_id, persons, why)
     return known
