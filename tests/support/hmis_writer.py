@@ -66,7 +66,7 @@ def columns(file: str, version: Version) -> list[str]:
     known = COLUMNS.get(file)
     if known is None:
         [spec] = [each for each in CHECKED if each.name == file]
-        return [*dict.fromkeys((*spec.needed, *spec.dates, *spec.coded)), *_STAMPS.split()]
+        return [*dict.fromkeys((*spec.needed, *spec.dates, *spec.coded, *_STAMPS.split()))]
     later = _LATER.get(version, {}).get(file, [])
     kept = [version.aliases(file).get(name, name) for name in known if name not in later]
     stamps = kept.index("DateCreated") if "DateCreated" in kept else len(kept)

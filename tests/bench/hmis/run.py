@@ -129,6 +129,11 @@ async def import_export(stack: RunningStack, export: Path, console: Console) -> 
                 took.send_s = time.monotonic() - begin - took.read_s
         code = await process.wait()
     took.ends = time.monotonic() - begin
+    for part, [watched] in parts.items():
+        if watched.pid != stack.process(part):
+            console.print(
+                f"  {part} was started again meanwhile: its figures below are those of its first run"
+            )
     if code:
         raise SystemExit(f"the import ended with {code}")
     return took, watch

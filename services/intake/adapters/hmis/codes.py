@@ -2,6 +2,10 @@
 
 from types import MappingProxyType
 
+from services.intake.domain.hmis_import import Sex
+
+from .versions import Version
+
 YES_NO = frozenset({0, 1})
 YES_NO_REASON = frozenset({0, 1, 8, 9, 99})
 """List 1.8: no, yes, doesn't know, prefers not to answer, not collected."""
@@ -47,3 +51,19 @@ NIGHT_BY_NIGHT_BEFORE_2024 = 3
 """TrackingMethod of an emergency shelter (project type 1) that counts nights; 0 counts entries and exits."""
 EMERGENCY_SHELTER_BEFORE_2024 = 1
 TRACKING_METHOD = frozenset({0, 3})
+
+RETIRED_BEFORE_2024 = MappingProxyType({"RecordType": frozenset({12, 13, 162})})
+"""Codes that FY2022 had in a column that is only checked, and later years have not."""
+
+GENDERS = MappingProxyType({
+    Version.FY2022: MappingProxyType({
+        "Female": Sex.FEMALE, "Male": Sex.MALE, "NoSingleGender": Sex.NOT_COLLECTED,
+        "Transgender": Sex.NOT_COLLECTED, "Questioning": Sex.NOT_COLLECTED,
+    }),
+    Version.FY2024: MappingProxyType({
+        "Woman": Sex.FEMALE, "Man": Sex.MALE, "NonBinary": Sex.NOT_COLLECTED,
+        "CulturallySpecific": Sex.NOT_COLLECTED, "Transgender": Sex.NOT_COLLECTED,
+        "Questioning": Sex.NOT_COLLECTED, "DifferentIdentity": Sex.NOT_COLLECTED,
+    }),
+})  # fmt: skip
+"""Columns of Client.csv that asked for gender (lists 3.06), and what one that is marked alone says of sex (4.21)."""

@@ -185,9 +185,29 @@ class Reader:
             ssn=row.raw("SSN"),
             birth_date=row.maybe_day("DOB"),
             birth_date_approximate=quality == codes.APPROXIMATE,
-            sex=row.member("Sex", Sex),
+            sex=self._sex(row),
             veteran=_yes_no(veteran),
         )
+
+    def known(self, column: str, codes_today: frozenset[int]) -> frozenset[int]:
+        """The codes of a column in this version of the standard, for one that is only checked."""
+        if self._version is Version.FY2022:
+            return codes_today | codes.RETIRED_BEFORE_2024.get(column, frozenset())
+        return codes_today
+
+    def _sex(self, row: Row) -> Sex | None:
+        """Until FY2024 exports asked for gender, in columns of which several may be marked. One mark, for woman
+        or for man, is read as that sex and counted as translated; whatever else was said is "not collected"."""
+        marks = codes.GENDERS.get(self._version)
+        if marks is None:
+            return row.member("Sex", Sex)
+        marked = [column for column in marks if row.code(column, codes.YES_NO_REASON) == 1]
+        unknown = row.member("GenderNone", Sex)
+        if not marked:
+            return unknown
+        sex = marks[marked[0]] if len(marked) == 1 else Sex.NOT_COLLECTED
+        self._tally.mapped(row.file, "Sex", " and ".join(marked), str(sex.value))
+        return sex
 
     def enrollment(self, row: Row) -> EnrollmentRecord:
         return EnrollmentRecord(

@@ -255,7 +255,7 @@ class Tables:
         for column in spec.dates:
             row.maybe_day(column)
         for column, known in spec.coded.items():
-            row.code(column, known)
+            row.code(column, self._read.known(column, known))
         if spec is files.EVENT and enrolment is not None:
             self._add(enrolment, EVENT, row, self._read.event(row))
 
