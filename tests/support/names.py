@@ -126,7 +126,8 @@ class Slips:
         """Day for month where that is a date, else a year off."""
         if born.day <= 12 and born.day != born.month:
             return born.replace(month=born.day, day=born.month)
-        return born.replace(day=28 if (born.month, born.day) == (2, 29) else born.day, year=born.year + self._random.choice((-1, 1)))
+        day = 28 if (born.month, born.day) == (2, 29) else born.day
+        return born.replace(day=day, year=born.year + self._random.choice((-1, 1)))
 
     def _letter(self, name: str) -> int:
         return self._random.choice([n for n, letter in enumerate(name) if letter.isalpha()])

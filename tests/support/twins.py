@@ -54,7 +54,9 @@ from tests.support.matching import World, matching
 from tests.support.stack import RunningStack
 
 # The same in all worlds, as it is the same for ever in one.
-SECRETS = Secrets(arrival=b"arrival codes".ljust(32), digest=b"digests".ljust(32), one_place=b"one place".ljust(32))
+SECRETS = Secrets(
+    arrival=b"arrival codes".ljust(32), digest=b"digests".ljust(32), one_place=b"one place".ljust(32)
+)
 PATIENCE = 10.0
 MADE_UP = str(UUID(int=999, version=4))
 
