@@ -72,6 +72,8 @@ def test_of_what_was_received_before_nothing_is_taken_off_the_next_month() -> No
     [moved] = difference([later], [some_came]).changed
     assert (moved.need.quantity, moved.carried, moved.period) == (210, 60, later.period)
     assert not difference([later], [moved])
+    # Nothing came in this month: it is no longer wanted, and nobody says that it was met.
+    assert difference([], [moved]).gone == (moved.need.need_id,)
 
 
 def test_a_word_that_wants_fewer_than_came_ends_the_need() -> None:
