@@ -9,6 +9,7 @@ import pytest
 from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import households_pb2 as pb
 from aid.intake.v1 import intake_pb2 as messages
+from aid.intake.v1 import search_pb2 as search
 
 from services.chassis.errors import AidError
 from services.intake.domain.refusal import Refusal
@@ -67,6 +68,18 @@ async def test_an_erased_person_leaves_no_key_no_row_and_no_answer(intake: Intak
     changed = (await intake.announced(opened.case_id))[-1]
     assert isinstance(changed, events.HouseholdChanged)
     assert (changed.facts.infants, changed.facts.revision) == (0, 2)
+
+
+async def test_who_was_found_by_name_is_not_found_any_more(intake: Intake) -> None:
+    name = f"Zq{uuid.uuid4().hex[:10]}"
+    persons = [*household().persons, messages.Person(given_name=name, family_name="Quill")]
+    request = open_request(household=household(persons=persons))
+    opened = await intake.ask("OpenCase", request, OUTREACH)
+    find = search.FindPersonsRequest(name=f"{name} Quill")
+    before = (await intake.ask("FindPersons", find, COLLEAGUE)).persons
+    assert [each.given_name for each in before] == [name]
+    await erase(intake, opened.case_id, 2)
+    assert name not in str(await intake.ask("FindPersons", find, COLLEAGUE))
 
 
 async def test_an_entry_that_a_phone_sends_again_does_not_bring_the_person_back(intake: Intake) -> None:

@@ -138,6 +138,7 @@ async def _refused(changed: Changed) -> None:
         with pytest.raises(DoorClosedError) as caught:
             await changed.edit(path, body, "PUT" if path == "/safe-contact" else "POST")
         changed.answers.append(str(caught.value))
+    assert "household-changed" in changed.answers[0]
 
 
 async def _searched(changed: Changed) -> None:

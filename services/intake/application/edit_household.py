@@ -125,7 +125,8 @@ def _next(
 
 
 async def _changed_meanwhile(work: IntakeWork, case: Case, seen: int) -> Refusal:
-    fields = await work.changes.since(case.household_id, seen)
+    # What no worker changed became another by itself: an age, a plan that is over.
+    fields = await work.changes.since(case.household_id, seen) or ["facts"]
     return conflict(
         "household-changed",
         "The household was changed meanwhile; read it again.",
