@@ -206,7 +206,9 @@ class Reader:
         if not marked:
             return unknown
         sex = marks[marked[0]] if len(marked) == 1 else Sex.NOT_COLLECTED
-        self._tally.mapped(row.file, "Sex", " and ".join(marked), str(sex.value))
+        # Which ones of several is nobody's business in a report.
+        said = marked[0] if len(marked) == 1 else "more than one gender"
+        self._tally.mapped(row.file, "Sex", said, str(sex.value))
         return sex
 
     def enrollment(self, row: Row) -> EnrollmentRecord:
