@@ -58,6 +58,7 @@ PLACED, UNMET = NeedReached("n1", State.PLACED), NeedReached("n1", State.UNMET)
         (intake.NeedReported(need=common.Need(need_id="n1"), facts=OPEN), ()),
         (intake.CaseSnapshot(open_needs=[NEED], facts=OPEN), (NeedKnown("n1", "north", "food", True),)),
         (intake.CaseSnapshot(open_needs=[NEED], facts=HIDING), (HouseholdHidden(),)),
+        (intake.NeedChanged(need=NEED, facts=OPEN), ()),
         (intake.NeedWithdrawn(need_id="n1"), ()),
         (matching.ReferralProposed(need_id="n1"), ()),
         (matching.ReferralAccepted(need_id="n1"), (PLACED,)),
@@ -70,6 +71,17 @@ PLACED, UNMET = NeedReached("n1", State.PLACED), NeedReached("n1", State.UNMET)
 )
 def test_what_an_event_says(event: Message, says: tuple[Fact, ...]) -> None:
     assert facts(event) == says
+
+
+def test_needs_of_every_kind_are_counted() -> None:
+    for number, name in ((value.number, value.name) for value in common.NeedKind.DESCRIPTOR.values):
+        need = common.Need(need_id="n1", kind=common.NeedKind.ValueType(number))
+        word = name.removeprefix("NEED_KIND_").lower()
+        says = () if word == "unspecified" else (NeedKnown("n1", "north", word),)
+        assert facts(intake.NeedReported(need=need, facts=OPEN)) == says
+        if says:
+            _, kind, _ = picture_wire.read_picture(picture_wire.picture("north", word, []))
+            assert kind == word
 
 
 def test_what_a_snapshot_of_referrals_says() -> None:
