@@ -12,7 +12,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/.gen
 
 .DEFAULT_GOAL := help
 .PHONY: help setup proto baseline up down status memory clean-data demo advance test unit check format import \
-	bench-path bench-search audit parked replay reseed picture-rebuild backup restore new-kek rotate-keys
+	bench-path bench-intake bench-search audit parked replay reseed picture-rebuild backup restore new-kek rotate-keys
 
 help: ## What can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ format: setup ## Lay the code out as `make check` wants it
 
 bench-path: setup ## How fast a need becomes a referral, beside the floor of the bare durable path
 	@$(PY) -m tests.bench.path $(OPTIONS)
+
+bench-intake: setup ## How many cases intake accepts a second at each door, beside a bare server
+	@$(PY) -m tests.bench.intake $(OPTIONS)
 
 bench-search: setup ## An agency with 100,000 persons: how fast its search warms up and answers, and whom it finds
 	@$(PY) -m tests.bench.search $(OPTIONS)
