@@ -175,3 +175,25 @@ async def test_a_referral_to_an_imported_place_is_answered_by_the_hub(world: Wor
     assert await world.provider(held.referral_id, True, HUB) == "accepted"
     await world.advance(timedelta(hours=1))
     await world.check_in(held.referral_id, HUB)
+
+
+async def test_a_place_that_a_later_whole_export_does_not_tell_of_has_ended(world: World) -> None:
+    await offers(world, exported("a", 4))
+    await occupancies(world, taken("1", "a"), taken("2", "a"))
+    assert await told_whole(world, AS_OF) == 0
+    later = "2026-03-31"
+    request = pb.ImportOccupanciesRequest(source_id="export", as_of=later, occupancies=[taken("1", "a")])
+    await world.ask("ImportOccupancies", request, OPERATOR)
+    assert await told_whole(world, later) == 1
+    assert await told_whole(world, later) == 0
+    assert await told_whole(world, AS_OF) == 0  # an older export takes nothing back
+    rows = await world.database.pool.fetch(
+        "SELECT source_key, ended FROM occupancy WHERE source_id = 'export' ORDER BY source_key"
+    )
+    assert [tuple(row) for row in rows] == [("1", False), ("2", True)]
+
+
+async def told_whole(world: World, as_of: str) -> int:
+    """How many places ended when the whole export of that day was told."""
+    request = pb.ImportOccupanciesRequest(source_id="export", as_of=as_of, complete=True)
+    return int((await world.ask("ImportOccupancies", request, OPERATOR)).ended)

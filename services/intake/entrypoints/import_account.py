@@ -44,6 +44,8 @@ class Account:
     members: Counter[str] = field(default_factory=Counter)
     occupancies: Counter[str] = field(default_factory=Counter)
     above_capacity: int = 0
+    ended: int = 0
+    """Places of earlier exports of the source that this one does not tell of."""
     refusals: Lines = field(default_factory=Lines)
 
     def took(self, what: str, counter: Counter[str], outcome: str, reason: str, name: str) -> None:
@@ -57,6 +59,8 @@ class Account:
 
     def lines(self) -> Iterator[str]:
         yield f"{self.above_capacity:,} beds taken above capacity"
+        if self.ended:
+            yield f"{self.ended:,} places of earlier exports have ended"
         if self.refusals.many:
             yield f"{self.refusals.many:,} rows refused by the services"
 
@@ -64,7 +68,7 @@ class Account:
     def changed(self) -> int:
         """Rows that are another than before this import."""
         counters = (self.offers, self.households, self.occupancies)
-        return sum(counter["created"] + counter["changed"] for counter in counters)
+        return self.ended + sum(counter["created"] + counter["changed"] for counter in counters)
 
 
 def show(console: Console, reading: Reading, account: Account, outcomes: Outcomes) -> None:

@@ -41,6 +41,14 @@ class Doors:
             self._matching, "ImportOccupancies", request, matching.ImportOccupanciesResponse
         )
 
+    async def end_untold_occupancies(self, source_id: str, as_of: str) -> int:
+        """The whole export has been told: how many places that it does not tell of have ended."""
+        request = matching.ImportOccupanciesRequest(source_id=source_id, as_of=as_of, complete=True)
+        answer = await self._ask(
+            self._matching, "ImportOccupancies", request, matching.ImportOccupanciesResponse
+        )
+        return answer.ended
+
     async def import_households(
         self,
         source_id: str,

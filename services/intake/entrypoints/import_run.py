@@ -37,7 +37,10 @@ class Import:
         self.sent = 0
 
     async def run(self, resume_from: int) -> None:
-        """All of it; from household `resume_from` on in the order of sending, counted from 1."""
+        """All of it; from household `resume_from` on in the order of sending, counted from 1.
+
+        Only a run over the whole of an export can tell which places of an earlier one it does not tell of.
+        """
         await self._offers()
         self.sent = min(resume_from - 1, self.of)
         households = islice(self._parcels.households(), self.sent, None)
@@ -49,6 +52,11 @@ class Import:
                     await self._landed(under_way.popleft())
             while under_way:
                 await self._landed(under_way.popleft())
+            if resume_from == 1:
+                parcels = self._parcels
+                self._account.ended += await self._doors.end_untold_occupancies(
+                    parcels.source_id, parcels.as_of
+                )
         finally:
             for task in under_way:
                 task.cancel()

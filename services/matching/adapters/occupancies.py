@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 
 from services.chassis.work import Work
 from services.matching.adapters import rows
@@ -16,6 +17,10 @@ INSERT INTO occupancy ({_COLUMNS}, source_id, source_key) VALUES ($1, $2, $3, $4
 _SAVE = """
 UPDATE occupancy SET offer_id = $2, units = $3, from_date = $4, until_date = $5, ended = $6
 WHERE occupancy_id = $1
+"""
+
+_TELL_AGAIN = """
+UPDATE occupancy SET told_as_of = greatest(told_as_of, $3) WHERE source_id = $1 AND source_key = ANY ($2::text[])
 """
 
 
@@ -41,6 +46,16 @@ class PostgresOccupancies:
             list(source_keys),
         )
         return {row["source_key"]: rows.occupancy(row) for row in found}
+
+    def tell_again(self, source_id: str, source_keys: Collection[str], as_of: date) -> None:
+        """An export as of that day tells of these."""
+        self._work.write(_TELL_AGAIN, source_id, list(source_keys), as_of)
+
+    async def untold(self, source_id: str, as_of: date) -> Sequence[Occupancy]:
+        """Those that go on, though no export of that day or later tells of them."""
+        return await self._where(
+            "source_id = $1 AND NOT ended AND (told_as_of IS NULL OR told_as_of < $2)", source_id, as_of
+        )
 
     def start(self, occupancy: Occupancy, source: tuple[str, str] | None = None) -> None:
         source_id, source_key = source or (None, None)

@@ -10,6 +10,7 @@ from uuid import UUID
 from services.chassis.ids import uuid7
 from services.matching.application.keep_offers import check_same_use
 from services.matching.application.ports import MatchingWork
+from services.matching.application.release import leave
 from services.matching.domain.events import OccupancyStarted
 from services.matching.domain.ids import CaseId, OccupancyId, OfferId
 from services.matching.domain.occupancies import Occupancy
@@ -99,8 +100,22 @@ async def import_occupancies(
             outcomes.append(await _import_occupancy(work, source_id, as_of, row, offers, known))
         except Refusal as refusal:
             outcomes.append(Outcome(row.source_key, "refused", reason=refusal.reason))
+    work.occupancies.tell_again(source_id, [row.source_key for row in rows], as_of)
     await work.places.write_down([offer.offer_id for offer in offers.values()], as_of)
     return outcomes, await work.places.excess(as_of)
+
+
+async def end_untold(work: MatchingWork, source_id: str, as_of: date) -> int:
+    """Places that the source told of before, and not in its whole export of that day, have ended by then.
+
+    What was told as of a later day stays: an older export does not take it back.
+    """
+    await work.places.lock()
+    untold = await work.occupancies.untold(source_id, as_of)
+    for occupancy in untold:
+        work.concern(occupancy.case_id)
+        leave(work, occupancy, max(occupancy.from_date, min(as_of, work.today)))
+    return len(untold)
 
 
 async def _import_occupancy(

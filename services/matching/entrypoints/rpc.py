@@ -20,7 +20,7 @@ from services.matching.application.describe_arrival import Disclosures, expected
 from services.matching.application.describe_referrals import describe_referrals
 from services.matching.application.extend_occupancy import extend_occupancy
 from services.matching.application.find_tonight import find_tonight
-from services.matching.application.import_capacity import import_occupancies, import_offers
+from services.matching.application.import_capacity import end_untold, import_occupancies, import_offers
 from services.matching.application.keep_offers import put_offer, set_capacity
 from services.matching.application.ports import MatchingWork
 from services.matching.application.terms import Shown
@@ -195,8 +195,13 @@ class MatchingRpc:
         async def act(work: MatchingWork) -> pb.ImportOccupanciesResponse:
             as_of = words.day(request.as_of, "as-of")
             taken = [speech.taken_place(each) for each in request.occupancies]
-            outcomes, above = await import_occupancies(work, request.source_id, as_of, taken)
-            return pb.ImportOccupanciesResponse(results=speech.results(outcomes), above_capacity=above)
+            answer = pb.ImportOccupanciesResponse()
+            if taken or not request.complete:
+                outcomes, above = await import_occupancies(work, request.source_id, as_of, taken)
+                answer = pb.ImportOccupanciesResponse(results=speech.results(outcomes), above_capacity=above)
+            if request.complete:
+                answer.ended = await end_untold(work, request.source_id, as_of)
+            return answer
 
         return await self._once(request, call, act, pb.ImportOccupanciesResponse)
 
