@@ -149,7 +149,9 @@ async def serve(settings: IntakeSettings) -> None:
         readiness.set("migrated")
         await application.works.run(begin_reports)
         relay = Relay(database, settings.kafka, NAME, metrics=metrics)
-        timers = Timers(database, settings.clock_source(), application.works, application.deadlines, metrics=metrics)
+        timers = Timers(
+            database, settings.clock_source(), application.works, application.deadlines, metrics=metrics
+        )
         consumer = Consumer(
             database, settings.kafka, application.works, NAME, application.consumes, application.handlers,
             metrics=metrics,

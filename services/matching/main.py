@@ -69,7 +69,9 @@ def assemble(
     )
     return Application(
         works=works,
-        service=Service(NAME, MatchingRpc(works, metrics, disclosures or IntakeDisclosures(None)), RULES, ROUTES),
+        service=Service(
+            NAME, MatchingRpc(works, metrics, disclosures or IntakeDisclosures(None)), RULES, ROUTES
+        ),
         handlers=handlers(),
         deadlines=deadlines(),
         snapshots=snapshots(wire, clock, terms),

@@ -351,8 +351,6 @@ async def test_reads_are_listed_a_page_at_a_time(intake: Intake) -> None:
 
 async def keep_promises(intake: Intake) -> None:
     application = intake.application
-    timers = Timers(
-        intake.database, intake.clock, application.works, deadlines(), metrics=intake.metrics
-    )
+    timers = Timers(intake.database, intake.clock, application.works, deadlines(), metrics=intake.metrics)
     while await timers.keep():
         pass

@@ -12,6 +12,7 @@ from aid.intake.v1 import events_pb2 as intake
 from aid.matching.v1 import events_pb2 as said
 from aid.matching.v1 import matching_pb2 as pb
 
+from deploy.kafka.topics import FILE as TOPICS
 from services.chassis.operate import operate
 from services.chassis.topics import Topics
 from services.matching.domain.refusal import Refusal
@@ -20,7 +21,6 @@ from tests.support.matching import (
     OPERATOR,
     REFERRALS,
     TONIGHT,
-    TOPICS,
     World,
     cases,
     facts,

@@ -63,7 +63,9 @@ async def test_the_child_is_a_person_and_the_follow_up_is_kept(played: Played) -
     facts = "SELECT adults, children, infants FROM household JOIN case_file USING (household_id) WHERE case_id::text = $1"
     assert await _rows(played, "intake", facts, played.stage.memory.case_id) == [(1, 1, 1)]
     asked = "SELECT kind, outcome, code FROM task WHERE case_id::text = $1 AND done_at IS NOT NULL"
-    assert await _rows(played, "intake", asked, played.stage.memory.case_id) == [("follow-up", "reached", 410)]
+    assert await _rows(played, "intake", asked, played.stage.memory.case_id) == [
+        ("follow-up", "reached", 410)
+    ]
 
 
 async def test_nothing_is_parked_waiting_or_stuck(played: Played) -> None:

@@ -16,8 +16,16 @@ class PostgresAccessLog:
         self._work = work
 
     def read(
-        self, reader: str, agency: str, case_id: CaseId, persons: Sequence[PersonId], why: str, consent: str = ""
+        self,
+        reader: str,
+        agency: str,
+        case_id: CaseId,
+        persons: Sequence[PersonId],
+        why: str,
+        consent: str = "",
     ) -> None:
         """One row per person; one without a person for what is said of the household as a whole. `consent`
         allowed it to somebody outside of the case."""
-        self._work.write(_READ, self._work.now, reader, agency, case_id, why, list(persons) or [None], consent)
+        self._work.write(
+            _READ, self._work.now, reader, agency, case_id, why, list(persons) or [None], consent
+        )

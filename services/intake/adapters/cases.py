@@ -43,7 +43,7 @@ def case_columns(now: str) -> str:
 _CASE = f"SELECT {case_columns('$3')} FROM case_file JOIN household USING (household_id) "
 # Who asks and what they ask for, in one look: it takes as long for a case that is not there.
 _APPROACH = f"""
-SELECT {WHO}, {case_columns('$5')}, coalesce(need_id_taken($4), false) AS taken {WHO_ASKS}
+SELECT {WHO}, {case_columns("$5")}, coalesce(need_id_taken($4), false) AS taken {WHO_ASKS}
 LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = $3
 """
 _FIND = _CASE + "WHERE case_file.case_id = $1"

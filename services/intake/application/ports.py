@@ -229,9 +229,7 @@ class Vault(Protocol):
     async def persons(self, case: Case) -> list[KnownPerson]: ...
     async def known(self, case: Case) -> KnownHousehold: ...
     async def secrets(self, case: Case) -> HouseholdSecrets: ...
-    async def change(
-        self, case: Case, known: KnownHousehold, leaving: Collection[PersonId] = ()
-    ) -> None: ...
+    async def change(self, case: Case, known: KnownHousehold, leaving: Collection[PersonId] = ()) -> None: ...
 
 
 class Referrals(Protocol):
@@ -253,7 +251,13 @@ class Allocations(Protocol):
 
 class AccessLog(Protocol):
     def read(
-        self, reader: str, agency: str, case_id: CaseId, persons: Sequence[PersonId], why: str, consent: str = ""
+        self,
+        reader: str,
+        agency: str,
+        case_id: CaseId,
+        persons: Sequence[PersonId],
+        why: str,
+        consent: str = "",
     ) -> None: ...
 
 
@@ -267,7 +271,9 @@ class Imports(Protocol):
 
 
 class History(Protocol):
-    def keep(self, case_id: CaseId, agency_id: AgencyId, history: ImportedHistory, by: WorkerName) -> None: ...
+    def keep(
+        self, case_id: CaseId, agency_id: AgencyId, history: ImportedHistory, by: WorkerName
+    ) -> None: ...
     def replace(
         self, case_id: CaseId, agency_id: AgencyId, history: ImportedHistory, by: WorkerName
     ) -> None: ...

@@ -53,9 +53,7 @@ class Stay:
         if self.last_night is None or self.ended or today > self.last_night:
             return []
         untold = [
-            (days, self.last_night - timedelta(days=days))
-            for days in THRESHOLDS
-            if not self.told(days)
+            (days, self.last_night - timedelta(days=days)) for days in THRESHOLDS if not self.told(days)
         ]
         passed = [each for each in untold if each[1] <= today]
         return passed[-1:] + [each for each in untold if each[1] > today]
