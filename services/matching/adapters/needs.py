@@ -29,8 +29,13 @@ WHERE (n.need_id = ANY($1) OR n.case_id = ANY($2))
 ORDER BY n.need_id
 FOR UPDATE OF n
 """
+# Those that share a place follow the one that has it, so their needs are part of it.
 _LOCK = """
-SELECT FROM need WHERE need_id IN (SELECT need_id FROM referral WHERE referral_id = ANY($1))
+SELECT FROM need WHERE need_id IN (
+    SELECT need_id FROM referral WHERE referral_id = ANY($1)
+    UNION ALL
+    SELECT need_id FROM referral WHERE shares = ANY($1) AND state IN ('proposed', 'accepted')
+)
 ORDER BY need_id FOR UPDATE
 """
 _HURRY = """
