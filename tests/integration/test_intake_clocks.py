@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from tests.support.intake import (
     lodging,
     opened_intake,
 )
+from tests.support.messaging import until
 from tests.support.stack import RunningStack
 
 
@@ -53,6 +55,9 @@ async def tasks(intake: Intake, who: Any = OUTREACH) -> list[stays.TaskView]:
 
 def alarm_count(intake: Intake) -> float:
     return intake.metrics.registry.get_sample_value("stays_ended_without_next_total") or 0
+
+
+_DUE = "SELECT count(*) FROM timer WHERE due_at <= $1"
 
 
 # Stays
@@ -518,3 +523,34 @@ async def test_a_clock_that_jumps_by_a_day_loses_nothing_and_repeats_nothing(
     assert [each.days_left for each in await told(intake, opened.case_id, events.StayEnding)] == [7, 3, 1]
     assert len(await told(intake, opened.case_id, events.StayEnded)) == 1
     assert len(await needs(intake, opened.case_id)) == 2
+
+
+async def test_clocks_that_ring_while_workers_act_on_the_same_households_lose_and_repeat_nothing(
+    intake: Intake,
+) -> None:
+    """A clock locks its timer and then the case, a command the case and then the timer: both come through."""
+    opened = [await opened_case(intake) for _ in range(6)]
+    for each in opened:
+        await intake.hear(matching.OccupancyStarted(case_id=each.case_id, from_date=day(-3)))
+    for last_night in (9, 12, 20):
+        intake.clock.advance(2 * DAY)
+        extensions = [
+            stays.ExtendStayRequest(case_id=each.case_id, last_night=day(last_night)) for each in opened
+        ]
+        answers = await asyncio.gather(
+            *(intake.ask("ExtendStay", each, OUTREACH) for each in extensions), ring(intake), ring(intake)
+        )
+        assert [each.last_night for each in answers[:6]] == [day(last_night)] * 6
+    intake.clock.advance(30 * DAY)
+
+    async def nothing_is_due() -> bool:
+        await ring(intake)
+        return not await intake.database.pool.fetchval(_DUE, intake.clock.now())
+
+    await until(nothing_is_due, within_s=60, what="that all is kept")
+    for each in opened:
+        endings = await told(intake, each.case_id, events.StayEnding)
+        assert [one.days_left for one in endings if one.last_night == day(20)] == [7, 3, 1]
+        assert len({(one.last_night, one.days_left) for one in endings}) == len(endings)
+        assert len(await told(intake, each.case_id, events.StayEnded)) == 1
+    assert len(await alarms(intake)) == 6

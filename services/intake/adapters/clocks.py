@@ -14,8 +14,6 @@ ON CONFLICT (case_id, kind, about) DO UPDATE SET due_at = EXCLUDED.due_at
 """
 # Only ever earlier: works that arm different promises of one case do not know of each other, and a timer that
 # fires too early is set again under the case's lock. What failed and waits to be tried again waits on.
-# A timer that rings locks its row, then the case; a work that arms locks the case, then the row. When both happen
-# at one moment PostgreSQL ends one of them, and either is run again.
 _WIND = f"""
 INSERT INTO timer (kind, subject, due_at)
 SELECT '{CASE_CLOCK}', subject, min(due_at) FROM unnest($1::text[], $2::timestamptz[]) AS new (subject, due_at)
@@ -31,6 +29,16 @@ DELETE FROM reminder WHERE (case_id, kind, about) = (
     ORDER BY due_at, kind, about LIMIT 1
 )
 RETURNING kind, about, due_at
+"""
+# A work that arms has the case and waits for the timer; a clock that rings has the timer, so it never waits for the
+# case. Wall time: it is about another transaction, which takes milliseconds.
+_LOCK = "SELECT FROM case_file WHERE case_id = $1 FOR UPDATE SKIP LOCKED"
+_PUT_OFF = f"""
+INSERT INTO timer (kind, subject, due_at, next_try_at)
+SELECT '{CASE_CLOCK}', $1::uuid::text, min(due_at), clock_timestamp() + interval '0.1 seconds'
+FROM reminder WHERE case_id = $1 HAVING min(due_at) IS NOT NULL
+ON CONFLICT (kind, subject) DO UPDATE
+SET due_at = LEAST(timer.due_at, EXCLUDED.due_at), next_try_at = EXCLUDED.next_try_at
 """
 _NEXT = "SELECT min(due_at) FROM reminder WHERE case_id = $1"
 
@@ -48,6 +56,12 @@ class PostgresClocks:
 
     def forget(self, case_id: CaseId) -> None:
         self._work.write(_FORGET, case_id)
+
+    async def hold(self, case_id: CaseId) -> bool:
+        return await self._work.connection.fetchrow(_LOCK, case_id) is not None
+
+    def put_off(self, case_id: CaseId) -> None:
+        self._work.write(_PUT_OFF, case_id)
 
     async def take(self, case_id: CaseId) -> Reminder | None:
         row = await self._work.connection.fetchrow(_TAKE, case_id, self._work.now)

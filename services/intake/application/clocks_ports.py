@@ -25,6 +25,14 @@ class Clocks(Protocol):
         """Take everything back."""
         ...
 
+    async def hold(self, case_id: CaseId) -> bool:
+        """Lock the case without waiting; False when somebody else is at work on it."""
+        ...
+
+    def put_off(self, case_id: CaseId) -> None:
+        """Have the case's timer fire again in a moment."""
+        ...
+
     async def take(self, case_id: CaseId) -> Reminder | None:
         """The earliest that is due, which from now on is kept, or None."""
         ...

@@ -1,7 +1,9 @@
 """Ask for more nights in the place where a household lives."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol
 
 from services.chassis.call import Call
 from services.intake.application.follow_stays import case_of, change_stay
@@ -12,6 +14,12 @@ from services.intake.domain.cases import Case
 from services.intake.domain.ids import ArrivalCode, CaseId
 from services.intake.domain.refusal import denied, invalid, not_found, refused
 from services.intake.domain.stays import Stay
+
+
+class Repeating(Works, Protocol):
+    """Works that are run again when another transaction was in the way."""
+
+    async def run(self, act: Callable[[IntakeWork], Awaitable[None]]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class ExtendStay:
     last_night: date
 
 
-async def extend_stay(works: Works, matching: Matching, command: ExtendStay, call: Call) -> date:
+async def extend_stay(works: Repeating, matching: Matching, command: ExtendStay, call: Call) -> date:
     """The last night as it is then.
 
     The place is matching's, so matching is asked, outside of any transaction, and answers the same command the
@@ -40,8 +48,11 @@ async def extend_stay(works: Works, matching: Matching, command: ExtendStay, cal
     last_night = command.last_night
     if stay.referral_id is not None:
         last_night = await matching.extend_stay(stay.case_id, stay.referral_id, last_night, call)
-    async with works() as work:
+
+    async def remember(work: IntakeWork) -> None:
         await _remember(work, command, stay, last_night)
+
+    await works.run(remember)
     return last_night
 
 

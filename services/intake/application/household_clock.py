@@ -18,12 +18,15 @@ async def keep_promise(work: IntakeWork, case_id: CaseId, rings: Mapping[str, Ri
 
     The next one is kept in a transaction of its own, so one that fails undoes none before it and waits with
     those behind it. A clock that rang too early, or for something taken back since, is set and nothing else.
-    The case's lock is held first: commands and events that change the same household come before or after.
+    The case is locked first, unless somebody is at work on it, who is not waited for: commands and events that
+    change the same household come before or after.
     """
+    if not await work.clocks.hold(case_id):
+        work.clocks.put_off(case_id)
+        return
     case = await work.cases.lock(case_id, NOBODY)
     if case is None:
-        work.clocks.forget(case_id)
-        return
+        raise LookupError("a case went away under its lock")
     if case.confidential:
         discretion.hush()
     reminder = await work.clocks.take(case_id)
