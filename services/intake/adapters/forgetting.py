@@ -28,11 +28,6 @@ FORGET = (
     WHERE household_id = ANY ($1::uuid[])
        OR household_id IN (SELECT household_id FROM person WHERE person_id = ANY ($1::uuid[]))
     """,
-    # Where the evidence of a consent lies may tell of any of its persons.
-    """
-    DELETE FROM keystore.subject_key
-    WHERE subject_id IN (SELECT consent_id FROM consent WHERE person_ids && $1::uuid[])
-    """,
     # Why a norm was overruled may tell of any of its persons; the word itself is about the household and stays.
     """
     UPDATE overrule SET sealed = ''
