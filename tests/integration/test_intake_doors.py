@@ -35,7 +35,7 @@ from services.intake.domain.needs import Need, NeedKind, Urgency
 from services.intake.domain.outcomes import ReferralState, Unmatched, WouldChange
 from services.intake.entrypoints.rules import SERVICE
 from tests.support.doors import Issuer
-from tests.support.intake import AGENCIES, Intake, call, lodging, new_id, open_request, opened_intake
+from tests.support.intake import AGENCIES, HUB, Intake, call, lodging, new_id, open_request, opened_intake
 from tests.support.stack import RunningStack
 
 FACTS = Facts(1, 0, 1, "", False, False, True, False, "riverside", 1)
@@ -202,7 +202,7 @@ async def test_a_case_through_http_from_the_sidewalk_to_the_end(door: Door) -> N
     headers = {**door.bearer(), "idempotency-key": new_id()}
     opened = await door.http.post("/v1/cases", json=BODY, headers=headers)
     assert opened.status_code == 200
-    assert opened.json()["tonight"] == {"pending": {"askAgainSeconds": 5}}
+    assert opened.json()["tonight"] == {"pending": {"askAgainSeconds": 5, "call": HUB.phone}}
     again = await door.http.post("/v1/cases", json=BODY, headers=headers)
     assert again.json() == opened.json()
     case_id, [need_id] = opened.json()["caseId"], opened.json()["needIds"]

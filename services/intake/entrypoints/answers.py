@@ -12,7 +12,8 @@ from services.intake.domain.outcomes import Allocation, NeedOutcome, Referral
 from services.intake.entrypoints import words
 
 
-def tonight_message(answer: TonightAnswer) -> intake.TonightAnswer:
+def tonight_message(answer: TonightAnswer, desk: str) -> intake.TonightAnswer:
+    """What can be told now; without a place also whom to call: `desk` is awake all night."""
     match answer:
         case Held():
             return intake.TonightAnswer(held=_held(answer.referral))
@@ -24,6 +25,7 @@ def tonight_message(answer: TonightAnswer) -> intake.TonightAnswer:
                     would_change=common.WOULD_CHANGE_UNSPECIFIED
                     if change is None
                     else words.WOULD_CHANGE[change],
+                    call=desk,
                 )
             )
         case HubContact():
@@ -34,7 +36,7 @@ def tonight_message(answer: TonightAnswer) -> intake.TonightAnswer:
             )
         case SearchGoesOn():
             return intake.TonightAnswer(
-                pending=intake.SearchGoesOn(ask_again_seconds=answer.ask_again_seconds)
+                pending=intake.SearchGoesOn(ask_again_seconds=answer.ask_again_seconds, call=desk)
             )
         case _:
             assert_never(answer)

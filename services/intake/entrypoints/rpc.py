@@ -223,7 +223,7 @@ class IntakeRpc:
     async def _tonight(self, case_id: CaseId, need_id: NeedId, call: Call) -> intake.TonightAnswer:
         command = FindTonight(asker(call), case_id, need_id)
         answer = await find_tonight(self._door.within(call), self._matching, self._hub, command, call)
-        message = tonight_message(answer)
+        message = tonight_message(answer, self._hub.phone)
         if not isinstance(answer, HubContact):
             self._metrics.find_tonight_total.labels(message.WhichOneof("answer")).inc()
         return message
