@@ -11,8 +11,8 @@ SERVICES := intake matching logistics
 export PYTHONPATH := $(CURDIR):$(CURDIR)/.gen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto baseline up down status memory clean-data demo advance test unit check format import \
-	bench-path bench-intake bench-search audit parked replay reseed picture-rebuild backup restore new-kek rotate-keys
+.PHONY: help setup proto baseline up down status memory clean-data demo advance test unit check format import export \
+	bench-path bench-import bench-intake bench-search audit parked replay reseed picture-rebuild backup restore new-kek rotate-keys
 
 help: ## What can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ demo: setup ## Play the story of one household on a network of its own
 advance: setup ## Move domain time: BY=3d, 2h, 90s
 	@$(STACK) advance "$(or $(BY),$(error say how far: make advance BY=3d))"
 
+export: setup ## Take an agency's cases out as a HMIS CSV export: AGENCY=uuid TO=file.zip
+	@$(STACK) run intake export --agency "$(or $(AGENCY),$(error say whose: make export AGENCY=uuid TO=file.zip))" \
+		--to "$(abspath $(or $(TO),$(error say where to: make export AGENCY=uuid TO=file.zip)))" $(OPTIONS)
+
 import: setup ## Take over a HMIS CSV export into the running stack: FILE=folder or zip
 	@$(STACK) run intake import "$(or $(FILE),$(error say which: make import FILE=export.zip))" $(OPTIONS)
 
@@ -100,6 +104,9 @@ bench-path: setup ## How fast a need becomes a referral, beside the floor of the
 
 bench-intake: setup ## How many cases intake accepts a second at each door, beside a bare server
 	@$(PY) -m tests.bench.intake $(OPTIONS)
+
+bench-import: setup ## How fast a large HMIS export is taken over, beside COPY: ENROLMENTS=1000000
+	@$(PY) -m tests.bench.hmis.run --enrolments $(or $(ENROLMENTS),100000) $(OPTIONS)
 
 bench-search: setup ## An agency with 100,000 persons: how fast its search warms up and answers, and whom it finds
 	@$(PY) -m tests.bench.search $(OPTIONS)

@@ -1,4 +1,4 @@
-"""`python -m services.intake` serves; with import, rotate-keys, forget-again, parked, replay, reseed or
+"""`python -m services.intake` serves; with import, export, rotate-keys, forget-again, parked, replay, reseed or
 raise-epoch it does that."""
 
 import asyncio
@@ -10,7 +10,7 @@ from services.chassis.lifecycle import launch
 from services.chassis.operate import is_operation
 from services.intake.adapters.hmis import read_export, sentences
 from services.intake.adapters.key_rotation import PostgresKeyRotation
-from services.intake.entrypoints import import_hmis, restored, rotate_keys
+from services.intake.entrypoints import export_hmis, import_hmis, restored, rotate_keys
 from services.intake.main import operated, serve
 from services.intake.settings import IntakeSettings
 
@@ -18,6 +18,8 @@ from services.intake.settings import IntakeSettings
 def main() -> int:
     if sys.argv[1:2] == ["import"]:
         return import_hmis.main(sys.argv[2:], read_export, sentences)
+    if sys.argv[1:2] == [export_hmis.COMMAND]:
+        return export_hmis.main(sys.argv[2:])
     settings = IntakeSettings.model_validate({})  # from the environment
     if sys.argv[1:2] == [rotate_keys.COMMAND]:
         return asyncio.run(_rotate_keys(settings, sys.argv[2:]))

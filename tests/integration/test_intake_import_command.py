@@ -15,6 +15,7 @@ import pytest
 from deploy.local import control
 from deploy.local.identity import Issuer
 from deploy.local.paths import PROJECT
+from services.intake.adapters.hmis import read_export
 from tests.support.exports import EXPORTS, needs
 from tests.support.stack import RunningStack, running, temporary_state
 
@@ -60,6 +61,15 @@ class Network:
             cwd=PROJECT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={name: value for name, value in changed.items() if value is not None},
         )  # fmt: skip
+
+    async def export(self, *arguments: str | Path, **changes: str) -> Ended:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.intake", "export", *map(str, arguments),
+            cwd=PROJECT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**self.environment(), **changes},
+        )  # fmt: skip
+        out, err = await process.communicate()
+        return Ended(process.returncode or 0, out.decode(), err.decode())
 
     async def run(self, *arguments: str | Path, **changes: str | None) -> Ended:
         process = await self.start(*arguments, **changes)
@@ -177,6 +187,27 @@ async def test_it_goes_on_where_it_is_told_to(network: Network) -> None:
         assert (await network.run(SAMPLE, *wrong)).code == 2
 
 
+async def test_an_agencys_cases_leave_whole_or_not_at_all(network: Network, tmp_path: Path) -> None:
+    await network.run(SAMPLE)
+    agency = await an_agency(network)
+    token = network.stack.state.identity / "operator.jwt"
+    file = tmp_path / "out.zip"
+    written = await network.export("--agency", agency, "--to", file, AID_EXPORT_TOKEN_FILE=str(token))
+    assert (written.code, written.err) == (0, ""), written
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert read_export(file).report.households_accepted > 0
+    officer = tmp_path / "officer.jwt"
+    officer.write_text(Issuer(network.stack.state).token("officer"))
+    other = tmp_path / "other.zip"
+    refused = await network.export("--agency", agency, "--to", other, "--token-file", officer)
+    assert (refused.code, "role-not-allowed" in refused.err) == (77, True), refused
+    absent = await network.export(
+        "--agency", "00000000-0000-0000-0000-000000000001", "--to", other, "--token-file", token
+    )
+    assert (absent.code, "not-found" in absent.err) == (70, True), absent
+    assert set(os.listdir(tmp_path)) == {"out.zip", "officer.jwt"}
+
+
 @needs(DATALAB)
 async def test_an_export_that_nobody_here_wrote(network: Network) -> None:
     first = await network.run(DATALAB)
@@ -192,6 +223,19 @@ async def test_an_export_that_nobody_here_wrote(network: Network) -> None:
     assert (again.code, again.row("households")) == (0, (0, 0, 473, 0))
     assert again.out.endswith("nothing has changed\n")
     assert await rows(network) == before
+
+
+async def an_agency(network: Network) -> str:
+    """One with cases that an operator may take out."""
+    cluster = network.stack.record.cluster("intake", network.stack.state)
+    connection = await asyncpg.connect(
+        cluster.dsn(cluster.owner, "intake"), password=cluster.password(cluster.owner)
+    )
+    try:
+        query = "SELECT agency_id FROM case_file JOIN household USING (household_id, agency_id) WHERE NOT confidential"
+        return str(await connection.fetchval(query))
+    finally:
+        await connection.close()
 
 
 async def _said(process: asyncio.subprocess.Process, *words: str) -> None:

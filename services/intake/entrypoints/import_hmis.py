@@ -35,7 +35,7 @@ from services.intake.entrypoints.rules import SERVICE
 
 MATCHING = "aid.matching.v1.MatchingService"
 TAKEN_OVER, UNTRUSTED, ABSENT, UNREACHABLE, FAILED, NOT_ALLOWED, INTERRUPTED = 0, 65, 66, 69, 70, 77, 130
-_CODES = {
+CODES = {
     Kind.UNAVAILABLE: UNREACHABLE,
     Kind.DEADLINE: UNREACHABLE,
     Kind.UNAUTHENTICATED: NOT_ALLOWED,
@@ -48,16 +48,16 @@ def main(given: Sequence[str], read: Read, sentences: Sentences) -> int:
     asked = _parser().parse_args(given)
     if not (asked.intake and asked.matching):
         if os.environ.get("AID_NAME"):
-            return _said(2, "the addresses of intake and matching are needed: --intake and --matching")
-        _become_a_command_of_the_local_stack(given)
+            return said(2, "the addresses of intake and matching are needed: --intake and --matching")
+        become_a_command("import", given)
     console = Console()
     try:
         with Shown(console) as shown:
             reading = read(asked.export, shown.read)
     except StructuralFault as fault:
-        return _said(ABSENT if fault.reason == "not-found" else UNTRUSTED, f"{fault.reason}: {fault.message}")
+        return said(ABSENT if fault.reason == "not-found" else UNTRUSTED, f"{fault.reason}: {fault.message}")
     except KeyboardInterrupt:
-        return _said(INTERRUPTED, "interrupted while reading; nothing was written")
+        return said(INTERRUPTED, "interrupted while reading; nothing was written")
     return _import(console, reading, sentences, asked)
 
 
@@ -78,17 +78,17 @@ def _import(console: Console, reading: Reading, sentences: Sentences, asked: arg
     except KeyboardInterrupt:
         code, ending = INTERRUPTED, f"interrupted; {_go_on(running)}"
     except AidError as error:
-        code = _CODES.get(error.kind, FAILED)
+        code = CODES.get(error.kind, FAILED)
         ending = f"{error.reason}: {error.message} {_go_on(running)}"
     if asked.report:
         write_report(asked.report, sentences, reading, account, outcomes)
-    return _said(code, ending)
+    return said(code, ending)
 
 
 async def _run(
     reading: Reading, asked: argparse.Namespace, account: Account, shown: Shown, running: list[Import]
 ) -> Outcomes:
-    token = ServiceToken(asked.token_file) if asked.token_file else _Minted()
+    token = ServiceToken(asked.token_file) if asked.token_file else Minted()
     async with AsyncExitStack() as resources:
         intake = await resources.enter_async_context(RpcClient(asked.intake, SERVICE, token))
         matching = await resources.enter_async_context(RpcClient(asked.matching, MATCHING, token))
@@ -99,7 +99,7 @@ async def _run(
         return await importing.outcomes(asked.wait)
 
 
-class _Minted(ServiceToken):
+class Minted(ServiceToken):
     """An operator's token of the local stack's issuer, minted when first needed."""
 
     def __init__(self) -> None:
@@ -128,9 +128,9 @@ def _go_on(running: list[Import]) -> str:
     )
 
 
-def _become_a_command_of_the_local_stack(given: Sequence[str]) -> NoReturn:
-    """The same import again, started by the local stack, which knows every address."""
-    command = [sys.executable, "-m", "deploy.local", "run", "intake", "import", *given]
+def become_a_command(name: str, given: Sequence[str]) -> NoReturn:
+    """The same command again, started by the local stack, which knows every address."""
+    command = [sys.executable, "-m", "deploy.local", "run", "intake", name, *given]
     os.execv(sys.executable, command)  # noqa: S606 - this program again, with arguments that are its own
 
 
@@ -167,6 +167,6 @@ def _file(text: str) -> Path:
     return Path(text)
 
 
-def _said(code: int, ending: str) -> int:
+def said(code: int, ending: str) -> int:
     print(ending, file=sys.stdout if code == TAKEN_OVER else sys.stderr)
     return code
