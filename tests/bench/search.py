@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import random
 import statistics
 import sys
@@ -69,7 +70,9 @@ class Figures:
     persons: int = 0
     written_s: float = 0.0
     warm_s: float = 0.0
+    warm_cpu_s: float = 0.0
     bytes: int = 0
+    searches_cpu_s: float = 0.0
     searches: list[float] = field(default_factory=list)
     found: defaultdict[str, Found] = field(default_factory=lambda: defaultdict(Found))
 
@@ -169,21 +172,27 @@ async def measure(stack: RunningStack, folder: Path, persons: int, count: int, c
         begin = time.perf_counter()
         figures.persons = await write_down(intake, households)
         figures.written_s = time.perf_counter() - begin
+        rate = figures.persons / figures.written_s
+        console.print(
+            f"{figures.persons:,} persons written through the vault in {figures.written_s:.0f} s ({rate:,.0f}/s)"
+        )
         known = [person for household in households for person in household.persons]
         asked = list(questions(known, strangers(count), count))
         gc.collect()
         before = psutil.Process().memory_info().rss
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         await find(intake, asked[0])
-        figures.warm_s = time.perf_counter() - begin
+        figures.warm_s, figures.warm_cpu_s = time.perf_counter() - begin, time.process_time() - cpu
         gc.collect()
         figures.bytes = psutil.Process().memory_info().rss - before
+        cpu = time.process_time()
         for n, each in enumerate(asked):
             worker = Principal(f"worker-{n // FOR_ONE_WORKER}", OUTREACH.agency, OUTREACH.roles)
             begin = time.perf_counter()
             shown = await find(intake, each, worker)
             figures.searches.append(time.perf_counter() - begin)
             judge(figures.found[each.kind], each, shown)
+        figures.searches_cpu_s = time.process_time() - cpu
     show(figures, console)
     return figures
 
@@ -194,16 +203,16 @@ def strangers(count: int) -> list[Person]:
 
 
 def show(figures: Figures, console: Console) -> None:
+    """The processor's time beside the clock's: on a machine that others use, too, only the first is ours."""
     console.print(
-        f"{figures.persons:,} persons written through the vault in {figures.written_s:.0f} s"
-        f" ({figures.persons / figures.written_s:,.0f}/s)"
-    )
-    console.print(
-        f"warm-up {figures.warm_s:.1f} s (goal < {WARM_S:.0f} s), {figures.bytes / 2**20:.0f} MiB more in memory"
+        f"warm-up {figures.warm_s:.1f} s (goal < {WARM_S:.0f} s; {figures.warm_cpu_s:.1f} s of this process), "
+        f"{figures.bytes / 2**20:.0f} MiB more in memory"
     )
     p50 = statistics.median(figures.searches) * 1000
+    own = figures.searches_cpu_s / len(figures.searches) * 1000
     console.print(
-        f"{len(figures.searches):,} searches: p50 {p50:.1f} ms, p99 {figures.p99_ms:.1f} ms (goal < {P99_MS:.0f} ms)"
+        f"{len(figures.searches):,} searches: p50 {p50:.1f} ms, p99 {figures.p99_ms:.1f} ms "
+        f"(goal < {P99_MS:.0f} ms; {own:.1f} ms each of this process); load of the machine {os.getloadavg()[0]:.1f}"
     )
     table = Table(title="who is found")
     for heading in ("asked with", "asked", "recall", "precision", "shown"):
