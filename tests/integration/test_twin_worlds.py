@@ -1,5 +1,5 @@
 """Two runs of the same days, in one of which there is one household in hiding more: police, another agency and
-whoever reads `/metrics` are told the same bytes.
+whoever reads `/metrics`, intake's or matching's, are told the same bytes.
 
 A new method is asked by itself, with the ids of the household that may be there. What needs a better question gets
 one in `QUESTIONS`.
@@ -24,6 +24,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from services.chassis.call import Principal
+from services.matching.adapters.gauges import Gauges
+from services.matching.settings import HubSettings, MatchingTerms
 from tests.support.intake import (
     ADVOCATE,
     COLLEAGUE,
@@ -219,10 +221,14 @@ async def ask_all(world: Twin, answers: Told, when: str) -> None:
         for path in (f"/v1/cases/{HERS}", f"/v1/cases/{HERS}:watch", "/v1/cases", "/v1/agency/workers"):
             where = f"{when}: {who.subject}: GET {path}"
             answers[where] = plain(await world.over_http("GET", path, None, who, ""))
-    figures = world.metrics.exposition().decode().splitlines()
-    answers[f"{when}: /metrics"] = "\n".join(
-        line for line in figures if not line.startswith("#") and not A_DURATION.match(line)
-    ).encode()
+    matching = world.matching
+    calendar = MatchingTerms().terms(HubSettings()).calendar
+    await Gauges(matching.database, matching.clock, calendar, matching.metrics).count()
+    for service, metrics in (("intake", world.metrics), ("matching", matching.metrics)):
+        figures = metrics.exposition().decode().splitlines()
+        answers[f"{when}: {service}/metrics"] = "\n".join(
+            line for line in figures if not line.startswith("#") and not A_DURATION.match(line)
+        ).encode()
 
 
 def asked_of_every_method(world: Twin) -> list[Question]:
@@ -267,7 +273,7 @@ async def test_the_worlds_hold_answers(worlds: tuple[Told, Told]) -> None:
     assert len(with_her) > 600
     assert OPEN.encode() in with_her[f"manager opens {OPEN}"]
     assert b'"held"' in with_her[f"manager opens {OPEN}"]
-    figures = with_her["a week later: /metrics"].decode()
+    figures = with_her["a week later: intake/metrics"].decode()
     for counted in ("cases_opened_total 4.0", 'rpc_seconds_count{code="NOT_FOUND"', "timers_fired_total"):
         assert counted in figures
     assert not any(

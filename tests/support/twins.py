@@ -218,7 +218,7 @@ async def twin(stack: RunningStack, folder: Path, *, neighbour: bool = True) -> 
         issuer = Issuer(folder)
         metrics, identity = Metrics(), Identity(issuer.settings)
         database = await opened.enter_async_context(Database.connect(intake.settings))
-        theirs = RpcServer(RpcSettings(), [world.app.service], identity, Metrics())
+        theirs = RpcServer(RpcSettings(), [world.app.service], identity, world.metrics)
         await opened.enter_async_context(_serving(theirs))
         if not neighbour:
             await theirs.drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from services.chassis import discretion
 from services.matching.application.move_in import accept
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import let_go
@@ -21,6 +22,8 @@ async def answer_as_client(
     referral = await _locked(work, referral_id)
     if referral.case_id != case_id:
         raise missing()
+    if referral.hidden:
+        discretion.hush()
     return await _answer(work, referral, Side.CLIENT, yes)
 
 
@@ -40,6 +43,8 @@ async def seen_by(work: MatchingWork, viewer: Viewer, referral: Referral) -> Non
     offer = await work.offers.get(referral.offer_id)
     if offer is None or not viewer.sees(offer):
         raise missing()
+    if offer.confidential:
+        discretion.hush()
 
 
 async def _locked(work: MatchingWork, referral_id: ReferralId) -> Referral:

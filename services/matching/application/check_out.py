@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import date
 from uuid import UUID
 
+from services.chassis import discretion
 from services.matching.application.agenda import Left
 from services.matching.application.ports import MatchingWork
 from services.matching.application.release import leave
@@ -25,6 +26,8 @@ async def check_out(work: MatchingWork, viewer: Viewer, named: UUID, until: date
     offer = await work.offers.get(offer_id)
     if offer is None or not viewer.sees(offer):
         raise missing()
+    if offer.confidential:
+        discretion.hush()
     if occupancy is None:
         raise refused("not-checked-in", "The household has not moved in.")
     if not occupancy.ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
+from services.chassis import discretion
 from services.matching.application.ports import MatchingWork
 from services.matching.application.share_place import nights_held
 from services.matching.application.timers import STAY_ENDS
@@ -42,6 +43,8 @@ async def extend_occupancy(
     offer = await work.offers.get(occupancy.offer_id)
     if offer is None:
         raise missing()
+    if offer.confidential:
+        discretion.hush()
     referral = await work.referrals.get(referral_id)
     if referral is None or (referral.shares is not None and not await _is_kept(work, referral.shares, until)):
         raise refused("nights-full", "The place is full on at least one of the nights.")
