@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aid.intake.v1 import agencies_pb2, intake_pb2, needs_pb2, places_pb2
+from aid.intake.v1 import agencies_pb2, exports_pb2, intake_pb2, needs_pb2, places_pb2
 from aid.logistics.v1 import logistics_pb2
 from aid.matching.v1 import matching_pb2
 from google.protobuf.descriptor import ServiceDescriptor
@@ -16,7 +16,7 @@ from services.chassis.comments import Comments
 from services.chassis.errors import AidError
 from services.chassis.openapi import document
 from services.chassis.transcode import WITHOUT_BODY, Transcoder, path_fields
-from services.intake.entrypoints import agencies, needs, places
+from services.intake.entrypoints import agencies, exports, needs, places
 from services.intake.entrypoints import rules as intake
 from services.intake.entrypoints.rpc import IntakeRpc
 from services.logistics.entrypoints import rules as logistics
@@ -37,6 +37,7 @@ SERVICES = [
     Service(agencies.SERVICE, agencies.AgencyRpc, agencies.RULES, agencies.ROUTES),
     Service(places.SERVICE, places.PlaceRpc, places.RULES, places.ROUTES),
     Service(needs.SERVICE, needs.NeedRpc, needs.RULES, needs.ROUTES),
+    Service(exports.SERVICE, exports.ExportRpc, exports.RULES, exports.ROUTES),
     Service(matching.NAME, MatchingRpc, matching.RULES, matching.ROUTES),
     Service(logistics.NAME, LogisticsRpc, logistics.RULES, logistics.ROUTES),
 ]
@@ -45,6 +46,7 @@ CONTRACTS = {
     agencies.SERVICE: agencies_pb2.DESCRIPTOR,
     places.SERVICE: places_pb2.DESCRIPTOR,
     needs.SERVICE: needs_pb2.DESCRIPTOR,
+    exports.SERVICE: exports_pb2.DESCRIPTOR,
     matching.NAME: matching_pb2.DESCRIPTOR,
     logistics.NAME: logistics_pb2.DESCRIPTOR,
 }

@@ -54,16 +54,18 @@ class Watch:
 
     def look(self) -> None:
         for name, roots in self.programs.items():
-            resident, seconds = 0, 0.0
+            resident, shared, seconds = 0, 0, 0.0
             for process in [each for root in roots for each in (root, *_children(root))]:
                 try:
-                    resident += process.memory_info().rss
+                    memory = process.memory_info()
                     times = process.cpu_times()
                 except psutil.Error:
                     continue
+                # The backends of one cluster share their buffers, which are there once.
+                resident, shared = resident + memory.rss - memory.shared, max(shared, memory.shared)
                 seconds += times.user + times.system
             watched = self.seen.setdefault(name, Watched())
-            watched.peak = max(watched.peak, resident)
+            watched.peak = max(watched.peak, resident + shared)
             watched.first = seconds if watched.first is None else watched.first
             watched.seconds = max(watched.seconds, seconds - watched.first)
 
