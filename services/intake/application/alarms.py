@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from services.chassis import discretion
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import REGION, Sight, sight
 from services.intake.domain.agencies import Asker, Viewer
@@ -66,6 +67,8 @@ async def _alarm(work: IntakeWork, command: AcknowledgeAlarm) -> Alarm:
     case = await work.cases.lock(alarm.case_id, command.asker.worker)
     if case is None or (viewer is not None and sight(case, viewer) is not Sight.FULL):
         raise not_found()
+    if case.confidential:
+        discretion.hush()
     return await work.alarms.find(command.alarm_id) or alarm
 
 

@@ -23,6 +23,7 @@ async def keep_promise(work: IntakeWork, case_id: CaseId, rings: Mapping[str, Ri
     """
     if not await work.clocks.hold(case_id):
         work.clocks.put_off(case_id)
+        discretion.hush()  # nothing was kept
         return
     case = await work.cases.lock(case_id, NOBODY)
     if case is None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.chassis import discretion
 from services.intake.application.alarms import check_note, seen_in_full
 from services.intake.application.ports import IntakeWork
 from services.intake.application.record_living_situation import Situated, situate
@@ -107,6 +108,8 @@ async def _task(work: IntakeWork, asker: Asker, task_id: UUID, *, follow_up: boo
     task = await work.tasks.find(task_id)
     if case is None or task is None or sight(case, viewer) is not Sight.FULL:
         raise not_found()
+    if case.confidential:
+        discretion.hush()
     if (task.kind is TaskKind.FOLLOW_UP) != follow_up:
         raise refused("another-kind-of-task", "This task is answered by another command.")
     if task.done_at is not None:
