@@ -10,7 +10,7 @@ from services.matching.entrypoints import words
 
 # The same fact under another name; who is told which of two gets one place is the business of its own tests.
 RENAMED = {"newborn_space_from_week": "newborn_week"}
-OWN = {"one_place"}
+OWN = {"one_place", "one_place_revision"}
 
 
 def test_every_fact_arrives() -> None:
