@@ -124,7 +124,7 @@ def assemble(
             Service(stays.SERVICE, StayRpc(door, matching), stays.RULES, stays.ROUTES),
             Service(needs.SERVICE, NeedRpc(door), needs.RULES, needs.ROUTES),
             Service(search.SERVICE, SearchRpc(door), search.RULES, search.ROUTES),
-            Service(exports.SERVICE, ExportRpc(door, HmisSheets), exports.RULES, exports.ROUTES),
+            Service(exports.SERVICE, ExportRpc(door, HmisSheets, metrics), exports.RULES, exports.ROUTES),
             Service(
                 entries.SERVICE,
                 EntryRpc(door, intake, PostgresEntryKeys(keyring)),

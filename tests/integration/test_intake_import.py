@@ -299,6 +299,15 @@ async def history(intake: Intake, case_id: str) -> tuple[list[tuple[Any, ...]], 
     return tuple([tuple(each) for each in rows] for rows in found)
 
 
+async def test_who_hides_is_in_no_figure_of_an_import(intake: Intake) -> None:
+    counter = intake.metrics.import_households_total.labels("created")
+    before = counter._value.get()
+    hiding = row("h2")
+    hiding.household.fleeing = True
+    await imported(intake, fresh(), row("h1"), hiding)
+    assert counter._value.get() == before + 1
+
+
 async def test_an_import_is_an_operators(intake: Intake) -> None:
     with pytest.raises(Exception, match="role-not-allowed"):
         await intake.ask("ImportHouseholds", messages.ImportHouseholdsRequest(), OUTREACH)

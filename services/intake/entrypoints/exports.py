@@ -1,11 +1,12 @@
 """ExportService: an agency's cases, told to another system."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import date
 
 from aid.intake.v1 import exports_pb2 as messages
 
 from services.chassis.call import Call, Route, allow
+from services.chassis.metrics import Metrics
 from services.intake.application.export_cases import export_page, may_export
 from services.intake.application.exports_ports import ExportedCase, Sheets
 from services.intake.application.ports import IntakeWork
@@ -23,9 +24,10 @@ MakeSheets = Callable[[Agency, date, str], Sheets]
 
 
 class ExportRpc:
-    def __init__(self, door: Door, make: MakeSheets) -> None:
+    def __init__(self, door: Door, make: MakeSheets, metrics: Metrics) -> None:
         self._door = door
         self._make = make
+        self._metrics = metrics
 
     async def ExportCases(
         self, request: messages.ExportCasesRequest, call: Call
@@ -45,10 +47,16 @@ class ExportRpc:
             cases, after = await works.run(self._page(who, agency_id, after))
             for case in cases:
                 sheets.add(case)
+            self._count_disclosed(cases)
             if after is None:
                 break
         for piece in sheets.pieces():
             yield messages.ExportCasesResponse(piece=piece)
+
+    def _count_disclosed(self, cases: Sequence[ExportedCase]) -> None:
+        """Of a household in hiding only the access log tells."""
+        persons = sum(len(each.person_ids) for each in cases if not each.case.confidential)
+        self._metrics.disclosures_total.labels("shown").inc(persons)
 
     def _page(
         self, who: Asker, agency_id: AgencyId, after: CaseId | None
