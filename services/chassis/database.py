@@ -27,6 +27,11 @@ def passing(error: BaseException) -> bool:
     return isinstance(error, LOST)
 
 
+def unstorable(error: BaseException) -> bool:
+    """Whether a text holds a character, such as NUL, that the database cannot keep."""
+    return isinstance(error, (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError))
+
+
 class DatabaseSettings(BaseModel):
     """Two roles on one database: the application's (rows) and the owner's (migrations)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.chassis import errors, logs
-from services.chassis.database import passing
+from services.chassis.database import passing, unstorable
 from services.chassis.errors import AidError
 
 _log = logs.logger("door")
@@ -18,6 +18,8 @@ def shown(error: Exception, method: str) -> AidError:
     told = errors.of(error)
     if told is not None:
         return told
+    if unstorable(error):
+        return errors.invalid("text-not-storable", "A text holds a character that cannot be kept.")
     _log.error("call-failed", error=error, method=method)
     if passing(error):
         return errors.unavailable("resource-unavailable", "Something the service needs is away; try again.")

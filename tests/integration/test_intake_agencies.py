@@ -18,6 +18,7 @@ from services.chassis.call import Principal
 from services.chassis.errors import AidError
 from services.chassis.timers import Timers
 from services.intake.domain.refusal import Refusal
+from services.intake.entrypoints import pages
 from services.intake.entrypoints.deadlines import deadlines
 from tests.support.intake import (
     ADVOCATE,
@@ -305,6 +306,29 @@ async def test_glass_stays_whole_for_everybody_else(intake: Intake) -> None:
     for method in ("ListBreakGlass", "AckBreakGlass"):
         request = getattr(desk, f"{method}Request")()
         assert await refused(intake, method, request, COLLEAGUE) == ("denied", "role-not-allowed")
+
+
+async def test_strange_words_are_answered(intake: Intake) -> None:
+    """Whatever a token or a code holds, it is a refusal and no fault."""
+    strange = ["\0", "a\0b", "\ud7ff", "[" * 5_000, "💥" * 300]
+    strange += [
+        pages.token(*parts)
+        for parts in (
+            ("0001-01-01T00:00:00+14:00", new_id()), ("9999-12-31T23:59:59-14:00", new_id()), ("\0", "\0"), ("\0",),
+            ("2026-11-24T12:00:00", new_id()), ("x" * 5_000,),
+        )
+    ]  # fmt: skip
+    for text in strange:
+        for method, request, who in (
+            ("ListCases", desk.ListCasesRequest(page_token=text), COLLEAGUE),
+            ("ListWorkers", desk.ListWorkersRequest(page_token=text), COLLEAGUE),
+            ("ListBreakGlass", desk.ListBreakGlassRequest(page_token=text), SUPERVISOR),
+            ("BreakGlass", breaking(arrival_code=text), COLLEAGUE),
+            ("BreakGlass", breaking(case_id=text), COLLEAGUE),
+            ("AckBreakGlass", desk.AckBreakGlassRequest(glass_id=text), SUPERVISOR),
+        ):
+            kind, _ = await refused(intake, method, request, who)
+            assert kind in ("invalid", "missing"), (method, text)
 
 
 async def test_the_reason_lies_in_the_database_sealed(intake: Intake) -> None:

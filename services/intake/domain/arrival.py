@@ -30,5 +30,5 @@ def arrival_code(secret: bytes, of: CaseId | ReferralId, attempt: int = 0) -> Ar
 
 
 def normalized(spoken: str) -> ArrivalCode:
-    """A code as a person may have typed it: lower case, with spaces or dashes."""
-    return ArrivalCode(spoken.upper().replace(" ", "").replace("-", ""))
+    """A code as a person may have typed it: lower case, with spaces, dashes, or whatever else is no letter."""
+    return ArrivalCode("".join(each for each in spoken.upper() if each.isalnum()))

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from services.intake.domain.refusal import invalid
 
 USUAL = 50
 MOST = 200
+_LONGEST = 1_000
 
 T = TypeVar("T")
 
@@ -39,15 +40,13 @@ def mark_token(at: datetime, which: UUID) -> str:
 
 def parts_in(text: str, how_many: int) -> list[str]:
     """What a token of ours holds; anything else is refused."""
+    if len(text) > _LONGEST:
+        raise _malformed()
     try:
         parts = json.loads(base64.urlsafe_b64decode(text.encode()))
     except (binascii.Error, ValueError):
         raise _malformed() from None
-    if (
-        not isinstance(parts, list)
-        or len(parts) != how_many
-        or not all(isinstance(part, str) for part in parts)
-    ):
+    if not isinstance(parts, list) or len(parts) != how_many or not all(map(_is_word, parts)):
         raise _malformed()
     return parts
 
@@ -57,17 +56,21 @@ def mark_in(text: str) -> Mark | None:
         return None
     at, which = parts_in(text, 2)
     try:
-        mark = Mark(datetime.fromisoformat(at), UUID(which))
-    except ValueError:
+        said = datetime.fromisoformat(at)
+        if said.tzinfo is None:
+            raise _malformed()
+        return Mark(said.astimezone(UTC), UUID(which))
+    except (ValueError, OverflowError):
         raise _malformed() from None
-    if mark.at.tzinfo is None:
-        raise _malformed()
-    return mark
 
 
 def name_in(text: str) -> str:
     """The name behind which the page begins; empty: at the first."""
     return parts_in(text, 1)[0] if text else ""
+
+
+def _is_word(part: object) -> bool:
+    return isinstance(part, str) and "\0" not in part
 
 
 def _malformed() -> Exception:

@@ -37,7 +37,7 @@ async def test_the_next_call_is_counted_again_and_another_s_is_not_touched() -> 
         await asyncio.sleep(0)
         return mark.hushed
 
-    assert await asyncio.gather(one(True), one(False), one(True)) == [True, False, True]
+    assert list(await asyncio.gather(one(True), one(False), one(True))) == [True, False, True]
     assert not discretion.begin().hushed
 
 

@@ -65,6 +65,15 @@ def test_a_fault_of_the_statement_is_ours(ours: Exception) -> None:
     assert faults.shown(ours, "m").kind is Kind.INTERNAL
 
 
+@pytest.mark.parametrize(
+    "error", [asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError]
+)
+def test_a_text_that_no_database_can_keep_is_the_caller_s_fault(error: type[Exception]) -> None:
+    shown = faults.shown(error("MARKER"), "m")
+    assert (shown.kind, shown.reason) == (Kind.INVALID, "text-not-storable")
+    assert "MARKER" not in str(shown)
+
+
 def test_an_attribute_named_kind_is_not_enough() -> None:
     class Odd(Exception):  # noqa: N818
         kind = "peculiar"
