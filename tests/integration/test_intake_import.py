@@ -285,6 +285,54 @@ async def test_exits_become_outcomes_and_a_later_export_replaces_them(intake: In
     assert (refused.outcome, refused.reason) == ("refused", "living-situation-unknown")
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"exits": [("2026-02-01", "2026-01-01", 116, 1)]}, "exit-impossible"),
+        ({"exits": [("2026-01-01", "2026-02-01", 116, 0)]}, "exit-impossible"),
+        ({"exits": [("2026-01-01", "2026-02-01", 116, 70_000)]}, "exit-impossible"),
+        (
+            {"exits": [("2026-01-01", "2026-02-01", 116, 1), ("2026-01-05", "2026-02-01", 116, 1)]},
+            "exit-twice",
+        ),
+        ({"exits": [("2026-01-01", "yesterday", 116, 1)]}, "date-malformed"),
+        ({"referrals": [("2026-01-01", 99, 0, "")]}, "event-unknown"),
+        ({"referrals": [("2026-01-01", 1, 4, "")]}, "event-unknown"),
+        ({"living_situation": 16, "living_situation_on": "2026-01-01"}, "living-situation-unknown"),
+        ({"living_situation": 116, "living_situation_on": ""}, "date-malformed"),
+    ],
+)
+async def test_a_past_that_cannot_be_is_refused_alone(
+    intake: Intake, changes: dict[str, Any], reason: str
+) -> None:
+    made = dict(changes)
+    if "exits" in made:
+        names = ("entered_on", "exited_on", "destination", "persons")
+        made["exits"] = [
+            messages.ImportedExit(**dict(zip(names, each, strict=True))) for each in made["exits"]
+        ]
+    if "referrals" in made:
+        names = ("on_date", "event", "result", "result_on")
+        made["referrals"] = [
+            messages.ImportedReferral(**dict(zip(names, each, strict=True))) for each in made["referrals"]
+        ]
+    results = await imported(intake, fresh(), row("h1"), row("h2", **made), row("h3"))
+    assert [(each.outcome, each.reason) for each in results] == [
+        ("created", ""), ("refused", reason), ("created", "")
+    ]  # fmt: skip
+
+
+async def test_what_cannot_be_written_together_is_written_alone(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("services.intake.entrypoints.imports.take_over_together", fails)
+    results = await imported(intake, fresh(), row("h1"), row("h2", household=messages.Household()), row("h3"))
+    assert [each.outcome for each in results] == ["created", "refused", "created"]
+
+
 async def history(intake: Intake, case_id: str) -> tuple[list[tuple[Any, ...]], ...]:
     """Outcomes, what coordinated entry did, and where the household was found."""
     queries = (

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 
-from services.intake.domain.household import Household
+from services.intake.domain.household import MOST_PERSONS, Household
 from services.intake.domain.needs import Need, NeedKind, NeedRequest
 from services.intake.domain.refusal import invalid
 
 LONGEST_KEY = 200
+# HUD 4.20.2 and 4.20.D.
+_EVENTS = range(1, 19)
+_RESULTS = range(1, 4)
 
 
 class ImportOutcome(Enum):
@@ -78,7 +81,23 @@ def checked_import(row: ImportedHousehold) -> ImportedHousehold:
         raise invalid("person-keys-mismatch", "Each person has one key.", field="person_source_keys")
     if len(set(row.person_source_keys)) < len(row.person_source_keys):
         raise invalid("person-twice", "A person is in a household once.", field="person_source_keys")
+    _check_history(row.history)
     return row
+
+
+def _check_history(history: ImportedHistory) -> None:
+    for left in history.exits:
+        if not 1 <= left.persons <= MOST_PERSONS or left.exited_on < left.entered_on:
+            raise invalid(
+                "exit-impossible",
+                "Between one and all members leave, and not before they came.",
+                field="exits",
+            )
+    if len({(left.exited_on, left.destination) for left in history.exits}) < len(history.exits):
+        raise invalid("exit-twice", "Who left on one day for one destination left once.", field="exits")
+    for made in history.referrals:
+        if made.event not in _EVENTS or (made.result is not None and made.result not in _RESULTS):
+            raise invalid("event-unknown", "Not a code of HUD 4.20.", field="referrals")
 
 
 def mark(request: NeedRequest) -> bytes:
