@@ -101,7 +101,7 @@ async def test_of_an_erased_case_nothing_stays_known(world: World) -> None:
     assert left == {
         "adults": 0, "children": 0, "infants": 0, "newborn_week": "", "wheelchair": False, "pets": False,
         "unsheltered": False, "confidential": False, "area": "", "arrival_code": "", "avoid": [],
-        "closed": True,
+        "one_place": None, "one_place_revision": 0, "closed": True,
     }  # fmt: skip
     codes = await world.database.pool.fetch(
         "SELECT arrival_code FROM referral WHERE case_id = $1::uuid", case_id
