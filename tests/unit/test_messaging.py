@@ -178,11 +178,12 @@ def test_the_statement_of_a_shape_is_always_the_same_text() -> None:
         Effect("DELETE FROM b WHERE n = $1", (3,)),
     ]
     sql, bound = composed(effects, [])
-    assert bound == (1, 2, 3)
+    assert bound == (1, 2, 1, 3)
     assert "UPDATE a SET n = $2 WHERE m = $1" in sql
-    assert "DELETE FROM b WHERE n = $3" in sql
-    assert "landed((SELECT count(*) FROM effect_0), 1)" in sql
-    again, _ = composed(
-        [replace(effect, arguments=tuple(9 for _ in effect.arguments)) for effect in effects], []
-    )
+    assert "DELETE FROM b WHERE n = $4" in sql
+    assert "landed((SELECT count(*) FROM effect_0), $3::integer)" in sql
+    others = [
+        Effect(effect.sql, tuple(9 for _ in effect.arguments), effect.expect and 9) for effect in effects
+    ]
+    again, _ = composed(others, [])
     assert again is sql
