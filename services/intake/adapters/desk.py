@@ -12,20 +12,21 @@ from services.intake.domain.agencies import Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.ids import AgencyId, WorkerName
 
-# As domain/access.py decides; here so that what is not seen does not shorten a page. Of another agency ($8 false)
-# only what the worker is assigned to.
-_CASES = f"""
+_PAGE = f"""
 SELECT * FROM (
     SELECT {case_columns("$3")} FROM case_file JOIN household USING (household_id)
-    WHERE case_file.agency_id = $1 AND (opened_at, case_id) < ($4, $5)
-) AS found
-WHERE CASE WHEN $6 THEN opened_by = $2
-           WHEN NOT confidential THEN $8 AND closed_at IS NULL
-           WHEN assigned THEN closed_at IS NULL
-           ELSE $8 AND opened_by = $2
-      END
-ORDER BY opened_at DESC, case_id DESC LIMIT $7
+    WHERE case_file.agency_id = $1 AND (opened_at, case_id) < ($4, $5) AND {{which}}
+) AS found WHERE {{seen}} ORDER BY opened_at DESC, case_id DESC LIMIT $7
 """
+# As domain/access.py decides; here so that what is not seen does not shorten a page. Each half has its own index. Of
+# another agency ($8 false) only what the worker is assigned to; police ($6) what they opened, open or closed.
+_OPEN = _PAGE.format(
+    which="closed_at IS NULL AND NOT $6", seen="CASE WHEN confidential THEN assigned ELSE $8 END"
+)
+_OPENED = _PAGE.format(which="opened_by = $2 AND $8", seen="$6 OR (confidential AND NOT assigned)")
+_CASES = (
+    f"SELECT * FROM (({_OPEN}) UNION ALL ({_OPENED})) AS halves ORDER BY opened_at DESC, case_id DESC LIMIT $7"
+)
 _ELSEWHERE = "SELECT agencies_assigning AS agency_id FROM agencies_assigning($1)"
 _WORKERS = """
 SELECT subject, registered_at FROM worker WHERE agency_id = $1 AND subject > $2 ORDER BY subject LIMIT $3
