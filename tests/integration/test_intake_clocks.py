@@ -29,6 +29,7 @@ from tests.support.intake import (
     OUTREACH,
     Intake,
     lodging,
+    new_id,
     opened_intake,
 )
 from tests.support.messaging import until
@@ -104,6 +105,23 @@ async def test_with_a_place_for_the_night_after_nothing_is_searched_and_the_end_
     [ended] = await told(intake, opened.case_id, events.StayEnded)
     assert ended.until_date == day(10)
     assert await alarms(intake) == []
+
+
+async def test_meals_are_no_place_to_sleep(intake: Intake) -> None:
+    meals = messages.NeedInput(kind=common.NEED_KIND_FOOD, nights=30)
+    opened = await opened_case(intake, lodging(10), meals)
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    eats = {"case_id": opened.case_id, "referral_id": new_id(), "need_id": opened.need_ids[1]}
+    proposed = matching.ReferralProposed(**eats, from_date=day(0), nights=30)
+    proposed.expires_at.FromDatetime(NOON)
+    await intake.hear(
+        proposed,
+        matching.ReferralAccepted(**eats),
+        matching.OccupancyStarted(**eats, from_date=day(0), last_night=day(29)),
+    )
+    await days_pass(intake, 10)
+    assert all(each.need_id for each in await told(intake, opened.case_id, events.StayEnding))
+    assert len(await alarms(intake)) == 1
 
 
 async def test_of_a_short_stay_only_what_is_still_ahead_is_told(intake: Intake) -> None:

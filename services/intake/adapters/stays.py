@@ -23,9 +23,10 @@ RETURNING {_STAY}
 _SAVE = """
 UPDATE stay SET from_date = $2, last_night = $3, ended_on = $4, told_days = $5, next_need = $6 WHERE stay_id = $1
 """
+# Nobody sleeps where there are meals.
 _ACCEPTED = """
-SELECT from_date, nights FROM referral
-WHERE case_id = $1 AND state = 'accepted' AND from_date IS NOT NULL
+SELECT referral.from_date, referral.nights FROM referral JOIN need USING (need_id)
+WHERE referral.case_id = $1 AND state = 'accepted' AND referral.from_date IS NOT NULL AND kind <> 'food'
   AND NOT EXISTS (SELECT FROM stay WHERE stay.referral_id = referral.referral_id)
 """
 # What somebody has acknowledged stays so; a stay that went on and ended on the same day after all rings again.

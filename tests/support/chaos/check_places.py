@@ -183,9 +183,10 @@ def agreement(_: History, evidence: Evidence) -> Iterator[Violation]:
         {row["referral_id"]: row["state"] for row in evidence.table("matching", "referral")},
         {row["referral_id"]: row["state"] for row in evidence.table("intake", "referral")},
     )  # fmt: skip
+    meals = {row["offer_id"] for row in evidence.table("matching", "offer") if row["kind"] == "food"}
+    lived = [row for row in evidence.table("matching", "occupancy") if row["offer_id"] not in meals]
     yield from differences(
-        "services-disagree", "ended: stay",
-        {row["referral_id"]: row["ended"] for row in evidence.table("matching", "occupancy")},
+        "services-disagree", "ended: stay", {row["referral_id"]: row["ended"] for row in lived},
         {row["referral_id"]: row["ended_on"] is not None for row in evidence.table("intake", "stay")},
     )  # fmt: skip
 
