@@ -145,22 +145,30 @@ def audit(state: State, record: Record) -> int:
 def restore(
     state: State, record: Record, folder: Path, services: Sequence[str], keys: Path | None, say: Say
 ) -> None:
-    """Put databases back as a backup has them. Their services are stopped meanwhile; whoever was erased since is
-    erased again, and a new epoch tells the neighbours everything anew."""
+    """Put databases back as a backup has them. Their services are stopped meanwhile; a new epoch tells the neighbours
+    everything anew, and whoever was erased since is erased again.
+
+    A service whose database could not be put back stays stopped: it would serve, and tell, an empty one.
+    """
     for service in services:
-        held = state.pid(service).exists()
-        if held:
+        if state.pid(service).exists():
             hold(state, service)
         try:
-            cluster = record.cluster(service, state)
-            with_keys = keys if service == KEPT_BY else None
-            asyncio.run(backup.restore(cluster, service, folder, with_keys, state.folder / "restoring", say))
-            for command in AFTER_RESTORE[service]:
-                if run(state, record, service, command):
-                    raise StackError(f"{service} {command[0]} failed; see above")
-        finally:
-            if held:
-                resume(state, service)
+            _put_back(state, record, folder, service, keys if service == KEPT_BY else None, say)
+        except StackError as error:
+            again = f"`python -m deploy.local resume {service}` lets it run again"
+            raise StackError(f"{error}\n{service} stays stopped; {again}") from error
+        if (state.held / service).exists():
+            resume(state, service)
+
+
+def _put_back(state: State, record: Record, folder: Path, service: str, keys: Path | None, say: Say) -> None:
+    """One database, and what its service has to do before it serves again."""
+    cluster = record.cluster(service, state)
+    asyncio.run(backup.restore(cluster, service, folder, keys, state.folder / "restoring", say))
+    for command in AFTER_RESTORE[service]:
+        if run(state, record, service, command):
+            raise StackError(f"{command[0]} failed, see above")
 
 
 def stop(state: State) -> bool:
