@@ -50,6 +50,11 @@ def begin() -> Mark:
     return mark
 
 
+def resume(mark: Mark) -> None:
+    """From here on, in this task and those it starts, `hush` is about that one, which another task began."""
+    _mark.set(mark)
+
+
 def current() -> Mark:
     """The one that was begun; a new one where none was."""
     return _mark.get() or begin()

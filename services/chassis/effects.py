@@ -59,6 +59,12 @@ def independent(effects: Sequence[Effect]) -> bool:
     return _independent(tuple(effect.sql for effect in effects))
 
 
+@lru_cache(maxsize=4096)
+def apart(statement: str, other: str) -> bool:
+    """Whether two statements are independent."""
+    return _independent((statement, other))
+
+
 def runs(effects: Sequence[Effect]) -> Iterator[list[Effect]]:
     """The effects in their order, cut into as few runs as can each travel at once: of one text, or independent."""
     run: list[Effect] = []

@@ -28,7 +28,13 @@ _FORBIDDEN = frozenset({errors.Kind.DENIED, errors.Kind.UNAUTHENTICATED, errors.
 
 _REMEMBER = """
 INSERT INTO idempotency (principal, key, fingerprint, answer, created_at, subjects)
-VALUES ($1, $2, $3, $4, $5, $6)
+SELECT principal, key, fingerprint, answer, created_at, string_to_array(subjects, ',')::uuid[]
+FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::timestamptz[], $6::text[])
+     AS new (principal, key, fingerprint, answer, created_at, subjects)
+"""
+_KNOWN = """
+SELECT principal, key FROM idempotency JOIN unnest($1::text[], $2::text[]) AS came (principal, key)
+USING (principal, key)
 """
 # Rare, and over a week's commands: no index that each of them would pay for.
 _FORGET = "UPDATE idempotency SET answer = '', fingerprint = '' WHERE subjects && $1::uuid[]"
@@ -52,6 +58,10 @@ class Command:
             raise errors.invalid(
                 "idempotency-key-malformed", f"A key has at most {LONGEST_KEY} printable characters."
             )
+
+    @property
+    def which(self) -> tuple[str, str]:
+        return self.principal, self.key
 
     @classmethod
     def of(cls, call: Call, request: Message, secret: bytes = b"", principal: str = "") -> Command:
@@ -80,10 +90,7 @@ async def once(
 
     async def acted(work: W) -> bytes:
         answer = await act(work)
-        work.write(
-            _REMEMBER, command.principal, command.key, command.fingerprint, answer, work.now,
-            sorted(work.subjects),
-        )  # fmt: skip
+        remember(work, command, answer)
         return answer
 
     try:
@@ -98,6 +105,20 @@ async def once(
     if metrics is not None and not discretion.hushed():
         metrics.idempotent_answers_total.inc()
     return answer
+
+
+def remember(work: Work, command: Command, answer: bytes) -> None:
+    """Keep the answer with what the work does. Whoever acts on several commands in one work says so after each:
+    what is collected in `work.subjects` is of the last one. If a key is taken, nothing of the work is committed."""
+    subjects = ",".join(map(str, sorted(work.subjects)))
+    work.collect(_REMEMBER, command.principal, command.key, command.fingerprint, answer, work.now, subjects)
+    work.subjects = set()
+
+
+async def known(work: Work, commands: Sequence[Command]) -> frozenset[tuple[str, str]]:
+    """By principal and key: which of these came before. Whoever acts on many in one work leaves those out."""
+    principals, keys = [each.principal for each in commands], [each.key for each in commands]
+    return frozenset((row["principal"], row["key"]) for row in await work.peek(_KNOWN, principals, keys))
 
 
 async def _stored(works: WorkFactory[W], command: Command) -> bytes | None:

@@ -18,7 +18,7 @@ from services.chassis import errors, logs, outbox
 from services.chassis.clock import Clock
 from services.chassis.database import LOST, Database, Session
 from services.chassis.database import Connection as Connection
-from services.chassis.effects import Effect, composed, independent, runs
+from services.chassis.effects import Effect, apart, composed, independent, runs
 from services.chassis.envelope import Announcement
 from services.chassis.metrics import Metrics
 
@@ -42,6 +42,21 @@ class StaleError(Exception):
     """What the work had read was changed by another before it could commit; run it again."""
 
 
+class _Rows:
+    """Rows of one statement that are still being collected. `each`: they must change as many rows as they are."""
+
+    __slots__ = ("each", "rows", "sql")
+
+    def __init__(self, sql: str, each: bool) -> None:
+        self.sql = sql
+        self.each = each
+        self.rows: list[tuple[object, ...]] = []
+
+    @property
+    def effect(self) -> Effect:
+        return Effect(self.sql, _columns(self.rows), len(self.rows) if self.each else None)
+
+
 class Work:
     """One transaction. Nothing is sent to the database before it is needed.
 
@@ -57,8 +72,10 @@ class Work:
         self.subjects: set[UUID] = set()
         self._session = cast(Session, connection).itself()
         self._scope = ""
-        self._effects: list[Effect] = []
-        self._rows: dict[tuple[str, bool], list[tuple[object, ...]]] = {}
+        self._effects: list[Effect | _Rows] = []
+        # What is collected and may still grow: at the end, or in its place among the effects.
+        self._rows: dict[tuple[str, bool], _Rows] = {}
+        self._placed: dict[tuple[str, bool], _Rows] = {}
         self._events: list[outbox.Row] = []
         self._timers: dict[tuple[str, str], tuple[datetime, bytes] | None] = {}
         self._callbacks: list[Callable[[], object]] = []
@@ -70,21 +87,33 @@ class Work:
         With `expect` it must change that many rows, or the work fails with StaleError: the way to say "unless
         somebody else was here since I looked".
         """
-        effect = Effect(statement, arguments, expect)
-        for sql, each in list(self._rows):
-            if not independent([Effect(sql, ()), effect]):
-                self._effects.append(self._collected(sql, each))
-        self._effects.append(effect)
+        self._behind(statement)
+        self._effects.append(Effect(statement, arguments, expect))
 
-    def collect(self, statement: str, *row: object, each: bool = False) -> None:
+    def collect(self, statement: str, *row: object, each: bool = False, in_place: bool = False) -> None:
         """Promise one row of many: what is collected under one statement is written by it at once.
 
         The statement takes an array for each column: `INSERT INTO t (a, b) SELECT * FROM unnest($1::text[],
         $2::bigint[])`. Rows are written in the order of their collection: before a later `write` that concerns
-        their table, and after every other one. With `each` they must change as many rows as they are, or the
-        work fails with StaleError.
+        their table, and after every other one; or `in_place`, where the first of them was promised. With `each`
+        they must change as many rows as they are, or the work fails with StaleError.
         """
-        self._rows.setdefault((statement, each), []).append(row)
+        growing = self._placed if in_place else self._rows
+        rows = growing.get((statement, each))
+        if rows is None:
+            rows = _Rows(statement, each)
+            if in_place:
+                self._behind(statement)
+                self._effects.append(rows)
+            growing[statement, each] = rows
+        rows.rows.append(row)
+
+    def _behind(self, statement: str) -> None:
+        """It comes after what was collected so far that concerns its table."""
+        for which in [each for each in self._rows if not apart(each[0], statement)]:
+            self._effects.append(self._rows.pop(which))
+        for which in [each for each in self._placed if not apart(each[0], statement)]:
+            del self._placed[which]
 
     def in_step(self) -> None:
         """Write what was promised so far statement by statement: every row of the first, then of the second, …
@@ -92,10 +121,10 @@ class Work:
         For many aggregates that one work writes, none of which touches the rows of another: hundreds of round
         trips become a few. The order of the statements is that of their first promise.
         """
-        places: dict[tuple[str, int | None], int] = {}
+        places: dict[str, int] = {}
         for effect in self._effects:
-            places.setdefault((effect.sql, effect.expect), len(places))
-        self._effects.sort(key=lambda effect: places[effect.sql, effect.expect])
+            places.setdefault(effect.sql, len(places))
+        self._effects.sort(key=lambda effect: places[effect.sql])
 
     def announce(self, *announcements: Announcement) -> None:
         """Say what has become true. Raises UnsendableError for an event that could never leave."""
@@ -176,13 +205,9 @@ class Work:
                 await self._transaction.rollback()
 
     def _take_effects(self) -> list[Effect]:
-        effects = [*self._effects, *(self._collected(sql, each) for sql, each in list(self._rows))]
-        self._effects = []
-        return effects
-
-    def _collected(self, sql: str, each: bool) -> Effect:
-        rows = self._rows.pop((sql, each))
-        return Effect(sql, _columns(rows), len(rows) if each else None)
+        promised = [*self._effects, *self._rows.values()]
+        self._effects, self._rows, self._placed = [], {}, {}
+        return [each.effect if isinstance(each, _Rows) else each for each in promised]
 
     async def _write(self, effects: Iterable[list[Effect]]) -> None:
         """In the order in which they were promised, each run of them in one round trip."""

@@ -56,11 +56,16 @@ class PostgresAgencies:
         self._work = work
         self._keyring = keyring
         self._wrapped: dict[AgencyId, bytes] = {}
+        self._keys: dict[bytes, DataKey] = {}
+        self._askers: dict[tuple[str, WorkerName], asyncpg.Record] = {}
         self._imported: dict[tuple[str, str], AgencyId] = {}
 
     async def viewer(self, asker: Asker) -> Viewer:
         """Who asks. Refused when the worker is registered with another agency than the token names."""
-        [row] = await self._work.peek(_VIEWER, uuid_or_none(asker.agency), asker.worker)
+        row = self._askers.get((asker.agency, asker.worker))
+        if row is None:
+            [row] = await self._work.peek(_VIEWER, uuid_or_none(asker.agency), asker.worker)
+            self._askers[asker.agency, asker.worker] = row
         viewer = viewer_in(row, asker)
         if viewer.agency is not None and row["wrapped"] is not None:
             self._wrapped[viewer.agency.agency_id] = row["wrapped"]
@@ -118,7 +123,10 @@ class PostgresAgencies:
         if wrapped is None:
             raise LookupError("an agency has lost its key")
         self._wrapped[agency_id] = wrapped
-        return await self._keyring.agency_key(str(agency_id), wrapped)
+        key = self._keys.get(wrapped)
+        if key is None:
+            key = self._keys[wrapped] = await self._keyring.agency_key(str(agency_id), wrapped)
+        return key
 
     async def _register(self, agency: Agency, source_id: str | None, source_key: str | None) -> None:
         _, wrapped = await self._keyring.new_agency_key(str(agency.agency_id))

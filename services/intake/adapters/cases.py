@@ -1,5 +1,7 @@
 """Cases in PostgreSQL."""
 
+from collections.abc import Collection
+
 import asyncpg
 
 from services.chassis import discretion
@@ -50,11 +52,12 @@ _FIND = _CASE + "WHERE case_file.case_id = $1"
 _FIND_BY_CODE = _CASE + "WHERE arrival_code = $1"
 _LOCK = _FIND + " FOR UPDATE OF case_file"
 _ASSIGNING = "SELECT agency_assigning($1, $2) AS agency_id"
-_TAKEN = "SELECT case_id_taken($1) AS taken"
+_TAKEN = "SELECT case_id FROM unnest($1::uuid[]) AS made (case_id) WHERE case_id_taken(case_id)"
 _OPEN = """
 INSERT INTO case_file
     (case_id, household_id, agency_id, opened_by, opened_at, recorded_at, closed_at, arrival_code)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                     $7::timestamptz[], $8::text[])
 """
 _ADVANCE = "UPDATE case_file SET version = version + 1 WHERE case_id = $1 AND version = $2"
 # The revision must not fall when the case's allocations are forgotten.
@@ -64,7 +67,8 @@ UPDATE case_file SET closed_at = $3, version = version + 1 + (
 ) WHERE case_id = $1 AND version = $2
 """
 _ASSIGN = """
-INSERT INTO assignment (case_id, subject, assigned_by, assigned_at) VALUES ($1, $2, $3, $4)
+INSERT INTO assignment (case_id, subject, assigned_by, assigned_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])
 ON CONFLICT DO NOTHING
 """
 _CODE_TAKEN = "SELECT arrival_code_taken($1, $2) AS taken"
@@ -86,13 +90,14 @@ class PostgresCases:
         self._vault = vault
         self._needs = needs
         self._secrets = secrets
+        self._looked_at: dict[CaseId, bool] = {}
 
     async def open(self, case: NewCase) -> None:
         """Everything of the new case, in one go."""
         await self._vault.keep(case)
-        self._work.write(
+        self._work.collect(
             _OPEN, case.case_id, case.household_id, case.agency_id, case.opened_by, case.opened_at,
-            self._work.now, case.closed_at, case.arrival_code,
+            self._work.now, case.closed_at, case.arrival_code, in_place=True,
         )  # fmt: skip
         self._needs.report_all(case)
         if case.assigned:
@@ -100,8 +105,15 @@ class PostgresCases:
 
     async def taken(self, case_id: CaseId) -> bool:
         """Whether the id is in use. Looked at only for an id that a caller made."""
-        [row] = await self._work.peek(_TAKEN, case_id)
-        return bool(row["taken"])
+        if case_id not in self._looked_at:
+            await self.look([case_id])
+        return self._looked_at[case_id]
+
+    async def look(self, case_ids: Collection[CaseId]) -> None:
+        """Look up many at once, for whoever opens many cases in one work."""
+        self._looked_at |= dict.fromkeys(case_ids, False)
+        for row in await self._work.peek(_TAKEN, list(case_ids)) if case_ids else ():
+            self._looked_at[CaseId(row["case_id"])] = True
 
     async def approach(self, case_id: CaseId, asker: Asker, new_need: NeedId | None = None) -> Approach:
         """Who asks and what they ask for. The work goes on for the agency whose case it is.
@@ -155,7 +167,7 @@ class PostgresCases:
         self._needs.withdraw_all(case.case_id)
 
     def assign(self, case_id: CaseId, worker: WorkerName, by: WorkerName) -> None:
-        self._work.write(_ASSIGN, case_id, worker, by, self._work.now)
+        self._work.collect(_ASSIGN, case_id, worker, by, self._work.now, in_place=True)
 
     async def free_arrival_code(self, case_id: CaseId) -> ArrivalCode:
         """The case's code; a further one only in the rare event that another case has it."""

@@ -1,7 +1,7 @@
 """Needs in PostgreSQL, and what became of them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -32,12 +32,12 @@ _REPORT = """
 INSERT INTO need
     (need_id, case_id, agency_id, kind, item_id, quantity, from_date, nights, urgency, reported_at,
      import_mark, size, latest_date, constraints)
-SELECT need_id, $2, $3, kind, item_id, quantity, from_date, nights, urgency, $4, import_mark, size,
-       latest_date, string_to_array(constraints, ',')
-FROM unnest($1::uuid[], $5::text[], $6::text[], $7::integer[], $8::date[], $9::integer[], $10::text[],
-            $11::bytea[], $12::text[], $13::date[], $14::text[])
-     WITH ORDINALITY AS new (need_id, kind, item_id, quantity, from_date, nights, urgency, import_mark, size,
-                             latest_date, constraints, nth)
+SELECT need_id, case_id, agency_id, kind, item_id, quantity, from_date, nights, urgency, reported_at,
+       import_mark, size, latest_date, string_to_array(constraints, ',')
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[],
+            $8::date[], $9::integer[], $10::text[], $11::bytea[], $12::text[], $13::date[], $14::text[])
+     WITH ORDINALITY AS new (need_id, case_id, agency_id, reported_at, kind, item_id, quantity, from_date,
+                             nights, urgency, import_mark, size, latest_date, constraints, nth)
 ORDER BY nth
 """
 _CHANGE = """
@@ -45,7 +45,7 @@ UPDATE need SET quantity = $3, from_date = $4, nights = $5, urgency = $6, size =
        constraints = $9, unmatched = NULL, would_change = NULL, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL
 """
-_TAKEN = "SELECT FROM unnest($1::uuid[]) AS wanted (need_id) WHERE need_id_taken(need_id) LIMIT 1"
+_TAKEN = "SELECT need_id FROM unnest($1::uuid[]) AS made (need_id) WHERE need_id_taken(need_id)"
 _WITHDRAW = """
 UPDATE need SET withdrawn_at = $3, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL
@@ -92,6 +92,7 @@ FROM allocation WHERE case_id = ANY ($1::uuid[]) ORDER BY allocation_id
 class PostgresNeeds:
     def __init__(self, work: Work) -> None:
         self._work = work
+        self._looked_at: dict[NeedId, bool] = {}
 
     def report(self, case: Case, need: Need, import_mark: bytes | None = None) -> None:
         self._report(case.case_id, case.agency_id, [need], [import_mark])
@@ -102,23 +103,12 @@ class PostgresNeeds:
             self._report(case.case_id, case.agency_id, list(case.needs), marks)
 
     def _report(self, case_id: CaseId, agency_id: UUID, needs: list[Need], marks: list[bytes | None]) -> None:
-        self._work.write(
-            _REPORT,
-            [need.need_id for need in needs],
-            case_id,
-            agency_id,
-            self._work.now,
-            [need.kind.value for need in needs],
-            [need.item_id for need in needs],
-            [need.quantity for need in needs],
-            [need.from_date for need in needs],
-            [need.nights for need in needs],
-            [need.urgency.value for need in needs],
-            marks,
-            [need.size for need in needs],
-            [need.latest_date for need in needs],
-            [",".join(need.constraints) for need in needs],
-        )
+        for need, mark in zip(needs, marks, strict=True):
+            self._work.collect(
+                _REPORT, need.need_id, case_id, agency_id, self._work.now, need.kind.value, need.item_id,
+                need.quantity, need.from_date, need.nights, need.urgency.value, mark, need.size,
+                need.latest_date, ",".join(need.constraints), in_place=True,
+            )  # fmt: skip
 
     async def find(self, case_id: CaseId, need_id: NeedId) -> NeedRecord | None:
         rows = await self._work.peek(_FIND, case_id, need_id)
@@ -147,7 +137,14 @@ class PostgresNeeds:
 
     async def any_taken(self, need_ids: Sequence[NeedId]) -> bool:
         """Whether one of these ids is in use. Looked at only for ids that a caller made."""
-        return bool(need_ids and await self._work.peek(_TAKEN, list(need_ids)))
+        await self.look([each for each in need_ids if each not in self._looked_at])
+        return any(self._looked_at[each] for each in need_ids)
+
+    async def look(self, need_ids: Collection[NeedId]) -> None:
+        """Look up many at once, for whoever opens many cases in one work."""
+        self._looked_at |= dict.fromkeys(need_ids, False)
+        for row in await self._work.peek(_TAKEN, list(need_ids)) if need_ids else ():
+            self._looked_at[NeedId(row["need_id"])] = True
 
     async def meet(self, case_id: CaseId, need_id: NeedId) -> Met | None:
         """What became met by this. Under the case's lock: a snapshot of the case tells of it, or comes first."""

@@ -32,7 +32,22 @@ _KEYS = "SELECT subject_id, wrapped FROM keystore.subject_key WHERE subject_id =
 # A subject's first key stays: what others sealed with it must open, too.
 _KEEP_KEYS = """
 INSERT INTO keystore.subject_key (subject_id, agency_id, wrapped, created_at)
-SELECT subject_id, $2, wrapped, $4 FROM unnest($1::uuid[], $3::bytea[]) AS new (subject_id, wrapped)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::timestamptz[])
+"""
+_NEW_HOUSEHOLDS = """
+INSERT INTO household
+    (household_id, agency_id, adults, children, infants, newborn_space_from_week, wheelchair, pets,
+     unsheltered, confidential, area, avoid, revision, sealed)
+SELECT household_id, agency_id, adults, children, infants, newborn_space_from_week, wheelchair, pets,
+       unsheltered, confidential, area, string_to_array(avoid, ','), revision, sealed
+FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::text[], $7::boolean[],
+            $8::boolean[], $9::boolean[], $10::boolean[], $11::text[], $12::text[], $13::bigint[], $14::bytea[])
+     AS new (household_id, agency_id, adults, children, infants, newborn_space_from_week, wheelchair, pets,
+             unsheltered, confidential, area, avoid, revision, sealed)
+"""
+_NEW_PERSONS = """
+INSERT INTO person (person_id, household_id, agency_id, position, sealed)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::bytea[])
 """
 _KEEP_PERSONS = """
 INSERT INTO person (person_id, household_id, agency_id, position, sealed)
@@ -75,10 +90,13 @@ class PostgresVault:
 
     async def keep(self, case: NewCase) -> None:
         """Seal what is new; persons who come from another household keep their keys."""
-        persons = [each.person_id for each in case.known.persons]
-        keys = await self._keys(case.agency_id, persons) if case.parted else {}
         await self._one_places.begin(case.case_id, case.household_id, case.agency_id, case.known)
-        await self._keep(case.household_id, case.agency_id, case.known, keys)
+        if case.parted:
+            persons = [each.person_id for each in case.known.persons]
+            keys = await self._keys(case.agency_id, persons)
+            await self._keep(case.household_id, case.agency_id, case.known, keys)
+        else:
+            await self._begin(case.household_id, case.agency_id, case.known)
 
     async def change(self, case: Case, known: KnownHousehold, leaving: Collection[PersonId] = ()) -> None:
         """Seal anew. Whoever is no longer in the household is forgotten, but for those who are `leaving` for
@@ -160,16 +178,33 @@ class PostgresVault:
         )  # fmt: skip
         self._work.write(_KEEP_PERSONS, ids, household_id, agency_id, list(range(len(each))), each)
 
+    async def _begin(self, household_id: HouseholdId, agency_id: AgencyId, known: KnownHousehold) -> None:
+        """Nothing of the household is there yet, so many of one work are written together."""
+        persons, facts = known.persons, known.facts
+        keys = await self._fresh_keys(agency_id, [household_id, *(one.person_id for one in persons)])
+        self._work.collect(
+            _NEW_HOUSEHOLDS, household_id, agency_id, facts.adults, facts.children, facts.infants,
+            facts.newborn_space_from_week, facts.wheelchair, facts.pets, facts.unsheltered,
+            facts.confidential, facts.area, ",".join(sorted(facts.avoid)), facts.revision,
+            _sealed(keys, household_id, "household", _said(known.household)), in_place=True,
+        )  # fmt: skip
+        for position, one in enumerate(persons):
+            sealed = _sealed(keys, one.person_id, "person", _told(one))
+            self._work.collect(
+                _NEW_PERSONS, one.person_id, household_id, agency_id, position, sealed, in_place=True
+            )
+
     async def _fresh_keys(self, agency_id: AgencyId, subjects: Sequence[UUID]) -> Keys:
         """New keys for those who have none."""
         if not subjects:
             return {}
         agency_key = await self._agencies.key(agency_id)
         self._work.subjects.update(subjects)
-        made = {each: self._keyring.new_person_key(agency_key, str(each)) for each in subjects}
-        wrapped = [wrapped for _, wrapped in made.values()]
-        self._work.write(_KEEP_KEYS, list(subjects), agency_id, wrapped, self._work.now)
-        return {subject: key for subject, (key, _) in made.items()}
+        keys = {}
+        for subject in subjects:
+            keys[subject], wrapped = self._keyring.new_person_key(agency_key, str(subject))
+            self._work.collect(_KEEP_KEYS, subject, agency_id, wrapped, self._work.now, in_place=True)
+        return keys
 
     def _open_person(
         self, agency_key: DataKey, person_id: UUID, wrapped: bytes, sealed: bytes

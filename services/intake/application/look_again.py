@@ -29,7 +29,7 @@ def set_looks(
         for kind in TaskKind:
             work.tasks.overtake(case.case_id, kind)
         return
-    _arm_look(work, case, after)
+    _arm_look(work, case, after, new=before is None)
     hides, hid = after.household.confidential, before is not None and before.household.confidential
     if hides and not hid:
         arm_ask_again(work, case)
@@ -90,12 +90,12 @@ async def ask_again_rings(work: IntakeWork, case: Case, reminder: Reminder) -> N
     work.changed(case.case_id)
 
 
-def _arm_look(work: IntakeWork, case: Case, known: KnownHousehold) -> None:
+def _arm_look(work: IntakeWork, case: Case, known: KnownHousehold, *, new: bool = False) -> None:
     day = next_look(known.household.persons, work.today)
-    if day is None:
-        work.clocks.disarm(case.case_id, LOOK_AGAIN)
-    else:
+    if day is not None:
         work.clocks.arm(case.case_id, case.agency_id, LOOK_AGAIN, "", begins(day, work.zone))
+    elif not new:
+        work.clocks.disarm(case.case_id, LOOK_AGAIN)
 
 
 def _expects(known: KnownHousehold) -> bool:

@@ -1,5 +1,6 @@
 """Open a case for a household with its needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -34,8 +35,17 @@ class OpenedCase:
     need_ids: tuple[NeedId, ...]
 
 
+async def look_ahead(work: IntakeWork, commands: Sequence[OpenCase]) -> None:
+    """Read in a few looks what opening these cases in this work has to know."""
+    await work.cases.look([each.case_id for each in commands if each.case_id is not None])
+    await work.needs.look(
+        [need.need_id for each in commands for need in each.needs if need.need_id is not None]
+    )
+    await work.one_places.look([each.household for each in commands])
+
+
 async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
-    """The case, its needs and what is announced of them, at once."""
+    """The case, its needs and what is announced of them, at once. Refused before anything is written."""
     viewer = await work.agencies.viewer(command.asker)
     agency = _may_open(viewer)
     today = work.today

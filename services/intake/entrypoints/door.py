@@ -29,7 +29,11 @@ class Door:
 
     def within(self, call: Call) -> WorkFactory[IntakeWork]:
         """Works that see and write what this caller's may: their agency's rows, or for the region all."""
-        return self.works.within(scope_of(asker(call)))
+        return self.works.within(self.scope(call))
+
+    def scope(self, call: Call) -> str:
+        """For whom the works of this caller speak."""
+        return scope_of(asker(call))
 
     def command(self, request: Message, call: Call) -> Command:
         """The command that this call is; refused when its key is missing or no key."""

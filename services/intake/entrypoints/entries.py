@@ -1,5 +1,6 @@
 """EntryService: what phones recorded without a signal, applied once each."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,8 +15,9 @@ from services.chassis.call import Call, Route, allow
 from services.intake.application.entries_ports import EntryKeys, Opener
 from services.intake.domain.access import CASEWORK
 from services.intake.domain.entries import Recorded, check_recorded, happened_at, in_order
-from services.intake.domain.refusal import invalid
+from services.intake.domain.refusal import Refusal, invalid
 from services.intake.entrypoints import requests
+from services.intake.entrypoints.admission import Opening
 from services.intake.entrypoints.door import Door
 from services.intake.entrypoints.rpc import IntakeRpc
 from services.intake.entrypoints.rules import SERVICE as INTAKE
@@ -28,6 +30,7 @@ MOST_ENTRIES = 100
 LONGEST_ENTRY = 64 * 1024
 # An entry that is begun needs time for its commit; one that looks for a place waits for matching besides.
 TIME_FOR_ONE = timedelta(seconds=0.5)
+TIME_FOR_ALL = timedelta(seconds=2)
 
 _APPLIED = messages.ENTRY_OUTCOME_APPLIED
 _REFUSED = messages.ENTRY_OUTCOME_REFUSED
@@ -44,6 +47,18 @@ class _Opened:
 
     recorded: Recorded
     entry: messages.Entry
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A case that is open by now."""
+
+    opening: Opening
+    answer: intake.OpenCaseResponse
+
+    @property
+    def goes_on(self) -> bool:
+        return self.opening.request.find_tonight
 
 
 class EntryRpc:
@@ -71,8 +86,9 @@ class EntryRpc:
                 "entries-out-of-range", f"1 to {MOST_ENTRIES} entries fit a batch.", field="entries"
             )
         opened, results = await self._opened(request.entries)
+        begun = await self._open_together(opened, call)
         for position in in_order(each.recorded for each in opened.values()):
-            results[position] = await self._apply(opened[position], call)
+            results[position] = await self._apply(opened[position], call, begun.get(position))
         return messages.SubmitEntriesResponse(results=[results[each] for each in sorted(results)])
 
     async def _opened(
@@ -102,24 +118,47 @@ class EntryRpc:
             opened[position] = _Opened(recorded, entry)
         return opened, results
 
-    async def _apply(self, opened: _Opened, call: Call) -> messages.EntryResult:
+    async def _open_together(self, opened: Mapping[int, _Opened], call: Call) -> Mapping[int, _Begun]:
+        """The cases that can be opened in one transaction, which is most of them; they come before all else."""
+        openings: dict[int, Opening] = {}
+        for position, each in opened.items():
+            if each.recorded.opens:
+                # What cannot be read is told when it is applied by itself.
+                with contextlib.suppress(Refusal):
+                    openings[position] = self._opening(each, _keyed(call, each.entry))
+        if len(openings) < 2 or call.remaining() < TIME_FOR_ALL:
+            return {}
+        try:
+            answers = await self._service.admission.open_all([*openings.values()])
+        except Exception:  # noqa: BLE001 - each is told what is in the way when it is applied by itself
+            return {}
+        begun = zip(openings.items(), answers, strict=True)
+        return {at: _Begun(opening, answer) for (at, opening), answer in begun if answer is not None}
+
+    def _opening(self, opened: _Opened, call: Call) -> Opening:
+        command = opened.entry.open_case
+        command.occurred_at.FromDatetime(opened.recorded.occurred_at)
+        return self._service.opening(command, _at(call, "OpenCase"))
+
+    async def _apply(self, opened: _Opened, call: Call, begun: _Begun | None) -> messages.EntryResult:
         entry = opened.entry
         try:
-            _is_time_left(call)
-            result = await self._act(opened, replace(call, idempotency_key=f"entry:{entry.entry_id}"))
+            if begun is None or begun.goes_on:
+                _is_time_left(call)
+            result = await self._act(opened, _keyed(call, entry), begun)
         except Exception as failure:  # noqa: BLE001 - the answer to this entry; the others go on
             return _failed(entry, failure)
         result.entry_id, result.outcome = entry.entry_id, _APPLIED
         return result
 
-    async def _act(self, opened: _Opened, call: Call) -> messages.EntryResult:
+    async def _act(self, opened: _Opened, call: Call, begun: _Begun | None) -> messages.EntryResult:
         """The command of an entry at its own method, which checks who may, and acts once per key."""
         entry, service = opened.entry, self._service
         match entry.WhichOneof("command"):
             case "open_case":
-                command = entry.open_case
-                command.occurred_at.FromDatetime(opened.recorded.occurred_at)
-                case = await service.OpenCase(command, _at(call, "OpenCase"))
+                opening = self._opening(opened, call) if begun is None else begun.opening
+                answer = await service.admission.open(opening) if begun is None else begun.answer
+                case = await service.with_tonight(opening, answer)
                 return messages.EntryResult(
                     case_id=case.case_id,
                     need_ids=case.need_ids,
@@ -142,6 +181,10 @@ class EntryRpc:
 def _is_time_left(call: Call) -> None:
     if call.remaining() < TIME_FOR_ONE:
         raise errors.deadline("out-of-time", "The call's time is up; tell this entry again.")
+
+
+def _keyed(call: Call, entry: messages.Entry) -> Call:
+    return replace(call, idempotency_key=f"entry:{entry.entry_id}")
 
 
 def _at(call: Call, method: str) -> Call:

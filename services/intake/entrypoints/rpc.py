@@ -12,7 +12,7 @@ from services.intake.application.assign_worker import AssignWorker, assign_worke
 from services.intake.application.close_case import CloseCase, close_case
 from services.intake.application.find_tonight import FindTonight, find_tonight
 from services.intake.application.get_handoff import Handoff, get_handoff
-from services.intake.application.open_case import OpenCase, open_case
+from services.intake.application.open_case import OpenCase
 from services.intake.application.ports import Hub, HubContact, IntakeWork, Matching
 from services.intake.application.register import RegisterWorker, register_agency, register_worker
 from services.intake.application.report_need import ReportNeed, report_need
@@ -23,6 +23,7 @@ from services.intake.domain.agencies import Agency
 from services.intake.domain.ids import AgencyId, AllocationId, CaseId, NeedId, ReferralId, WorkerName
 from services.intake.domain.refusal import Refusal
 from services.intake.entrypoints import requests
+from services.intake.entrypoints.admission import Admission, Opening
 from services.intake.entrypoints.answers import case_message, tonight_message
 from services.intake.entrypoints.door import Door, asker
 from services.intake.entrypoints.imports import get_import_outcomes, import_households
@@ -42,6 +43,7 @@ class IntakeRpc:
     ) -> None:
         """`areas` are the words that may stand for where a household can live; none given means any word."""
         self._door = door
+        self.admission = Admission(door)
         self._areas = areas
         self._matching = matching
         self._hub = hub
@@ -78,24 +80,34 @@ class IntakeRpc:
     async def OpenCase(self, request: intake.OpenCaseRequest, call: Call) -> intake.OpenCaseResponse:
         """The case first, and committed; only then matching is asked for tonight. A repeated command asks
         again, and is answered with the place that is held already."""
+        opening = self.opening(request, call)
+        return await self.with_tonight(opening, await self.admission.open(opening))
+
+    def opening(self, request: intake.OpenCaseRequest, call: Call) -> Opening:
+        """The command that this request is; refused when it cannot be read as one."""
         case_id = requests.optional_uuid(request.case_id, "case_id")
-        household = requests.household_in(request.household, self._areas)
         needs = requests.needs_in(request.needs)
         said = request.HasField("occurred_at")
-        occurred_at = requests.moment_in(request.occurred_at, "occurred_at") if said else None
-        lodging = requests.first_lodging_need(needs) if request.find_tonight else None
+        command = OpenCase(
+            asker=asker(call),
+            case_id=None if case_id is None else CaseId(case_id),
+            household=requests.household_in(request.household, self._areas),
+            needs=needs,
+            occurred_at=requests.moment_in(request.occurred_at, "occurred_at") if said else None,
+        )
+        if request.find_tonight:
+            requests.first_lodging_need(needs)
+        return Opening(request, call, command, self._door.command(request, call))
 
-        async def act(work: IntakeWork) -> intake.OpenCaseResponse:
-            own = None if case_id is None else CaseId(case_id)
-            opened = await open_case(work, OpenCase(asker(call), own, household, needs, occurred_at))
-            return intake.OpenCaseResponse(
-                case_id=str(opened.case_id), need_ids=[str(need_id) for need_id in opened.need_ids]
-            )
-
-        answer = await self._door.once(request, call, intake.OpenCaseResponse, act)
-        if lodging is not None:
+    async def with_tonight(
+        self, opening: Opening, answer: intake.OpenCaseResponse
+    ) -> intake.OpenCaseResponse:
+        """The answer to a case that is committed, with a place for tonight where one was asked for."""
+        if opening.request.find_tonight:
+            lodging = requests.first_lodging_need(opening.command.needs)
             need_id = NeedId(requests.uuid_in(answer.need_ids[lodging], "need_ids"))
-            found = await self._tonight_if_open(requests.case_id_in(answer.case_id), need_id, call)
+            case_id = requests.case_id_in(answer.case_id)
+            found = await self._tonight_if_open(case_id, need_id, opening.call)
             if found is not None:
                 answer.tonight.CopyFrom(found)
         return answer
