@@ -35,19 +35,32 @@ SELECT household_id, person_id, person.sealed, wrapped
 FROM person JOIN keystore.subject_key ON subject_id = person_id
 WHERE household_id = ANY ($1::uuid[])
 """
-# A case that is part of another one leads to that. Who hides meanwhile is not shown, whatever the index has.
+# A case that is part of another one leads to that. Who hides meanwhile is not shown, whatever the index has. Each step
+# is one row by its key: joined as whole tables, a planner that knows little of them would read them.
 _FINDABLE = """
-SELECT DISTINCT ON (person_id)
-       person_id, person.sealed, wrapped, person.household_id, going_on.case_id, going_on.version,
-       going_on.closed_at IS NOT NULL AS closed
-FROM person
-JOIN household USING (household_id)
-JOIN case_file AS own USING (household_id)
-JOIN keystore.subject_key ON subject_id = person_id
-LEFT JOIN case_merge ON merged_case_id = own.case_id AND undone_at IS NULL
-JOIN case_file AS going_on ON going_on.case_id = coalesce(case_merge.case_id, own.case_id)
-WHERE person_id = ANY ($1::uuid[]) AND household.agency_id = $2 AND NOT confidential
-ORDER BY person_id, going_on.closed_at IS NOT NULL, going_on.opened_at DESC, going_on.case_id
+SELECT asked.person_id, sealed, wrapped, household_id, going_on.*
+FROM unnest($1::uuid[]) AS asked (person_id)
+CROSS JOIN LATERAL (
+    SELECT household_id, sealed FROM person WHERE person.person_id = asked.person_id LIMIT 1
+) AS known
+CROSS JOIN LATERAL (
+    SELECT wrapped FROM keystore.subject_key WHERE subject_id = asked.person_id LIMIT 1
+) AS key
+CROSS JOIN LATERAL (
+    SELECT FROM household
+    WHERE household.household_id = known.household_id AND agency_id = $2 AND NOT confidential LIMIT 1
+) AS open
+CROSS JOIN LATERAL (
+    SELECT last.case_id, last.version, last.closed_at IS NOT NULL AS closed
+    FROM case_file AS own
+    CROSS JOIN LATERAL (
+        SELECT case_id, version, closed_at, opened_at FROM case_file WHERE case_id = coalesce(
+            (SELECT case_id FROM case_merge WHERE merged_case_id = own.case_id AND undone_at IS NULL), own.case_id
+        ) LIMIT 1
+    ) AS last
+    WHERE own.household_id = known.household_id
+    ORDER BY last.closed_at IS NOT NULL, last.opened_at DESC, last.case_id LIMIT 1
+) AS going_on
 """
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from services.intake.application.ports import IntakeWork
 from services.intake.application.search_ports import Findable
@@ -13,8 +14,8 @@ from services.intake.domain.ids import ArrivalCode, CaseId, PersonId
 from services.intake.domain.refusal import denied, not_found
 from services.intake.domain.search import MOST_FOUND, Wanted, likely
 
-# So many are looked up, so that enough are left when some may not be shown.
-LOOKED_UP = 3 * MOST_FOUND
+# So many are looked up at most, so that enough are left when some may not be shown.
+LOOKED_UP = 2 * MOST_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,17 @@ class FoundCase:
 
 
 async def find_persons(work: IntakeWork, command: FindPersons) -> list[Found]:
-    """Most alike first. Who is of a household in hiding is not among them, and changes nothing about the others:
-    what counts as alike enough is measured against those who may be shown. Each of them is logged as read."""
+    """Most alike first. Who is of a household in hiding is not among them: the index leaves it out, and the rows
+    are asked once more. Each of them is logged as read."""
     viewer = await work.agencies.viewer(command.asker)
     agency = searching(viewer)
-    candidates = (await work.search.candidates(agency.agency_id, command.wanted))[:LOOKED_UP]
-    shown = await work.search.findable(agency.agency_id, [each.person_id for each in candidates])
+    candidates = await work.search.candidates(agency.agency_id, command.wanted)
+    least = likely((each.score for each in candidates), command.widely)
+    alike = [each for each in candidates if each.score >= least][:LOOKED_UP]
+    shown = await work.search.findable(agency.agency_id, [each.person_id for each in alike])
     findable = {each.person_id: each for each in shown}
-    found = [Found(findable[each.person_id], each.score) for each in candidates if each.person_id in findable]
-    least = likely((each.score for each in found), command.widely)
-    chosen = [each for each in found if each.score >= least][:MOST_FOUND]
+    found = (Found(findable[each.person_id], each.score) for each in alike if each.person_id in findable)
+    chosen = list(islice(found, MOST_FOUND))
     log_shown(work, viewer, (each.findable for each in chosen), "FindPersons")
     return chosen
 
