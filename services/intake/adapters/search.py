@@ -17,7 +17,7 @@ from services.intake.domain.household import Person
 from services.intake.domain.ids import AgencyId, CaseId, HouseholdId, PersonId
 from services.intake.domain.search import Candidate, Wanted
 
-PAGE = 500
+PAGE = 2_000
 
 # No transaction that this look does not see is older than its horizon. Always a row.
 _CHANGED = """
