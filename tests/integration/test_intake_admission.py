@@ -71,6 +71,7 @@ async def test_one_that_is_refused_holds_up_no_other(intake: Intake) -> None:
     assert [each.case_id for each in answers[:5]] == [each.case_id for each in good]
     assert [each.reason for each in answers[5:]] == ["household-empty", "need-id-twice"]
     assert await intake.count("case_file") == 5
+    assert await intake.database.pool.fetchval(TRANSACTIONS) == 1
 
 
 async def test_one_that_cannot_be_written_holds_up_no_other(intake: Intake) -> None:

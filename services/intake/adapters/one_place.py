@@ -71,6 +71,7 @@ class PostgresOnePlaces:
         self._anchors: dict[bytes, UUID | None] = {}
         self._names: dict[CaseId, OnePlace] = {}
         self._untold: dict[CaseId, Facts] = {}
+        self._told: dict[int, tuple[Household, tuple[bytes, ...]]] = {}
 
     def named(self, event: CaseEvent) -> CaseEvent:
         match event:
@@ -81,9 +82,13 @@ class PostgresOnePlaces:
                 | events.CaseSnapshot()
             ):
                 self._untold.pop(event.case_id, None)
-                if (name := self._names.get(event.case_id)) is not None:
-                    return replace(event, facts=replace(event.facts, one_place=name))
+                facts = self.called(event.case_id, event.facts)
+                return event if facts is event.facts else replace(event, facts=facts)
         return event
+
+    def called(self, case_id: CaseId, facts: Facts) -> Facts:
+        name = self._names.get(case_id)
+        return facts if name is None or facts.one_place is name else replace(facts, one_place=name)
 
     def untold(self) -> list[CaseEvent]:
         return [events.HouseholdChanged(case_id, facts) for case_id, facts in self._untold.items()]
@@ -162,7 +167,12 @@ class PostgresOnePlaces:
         self._names[case_id] = OnePlace(key, revision)
 
     def _tokens(self, household: Household) -> tuple[bytes, ...]:
-        return tokens_of(self._secret, household, self._work.now.date())
+        """Made once for each household that this work has in its hands."""
+        known = self._told.get(id(household))
+        if known is None:
+            tokens = tokens_of(self._secret, household, self._work.now.date())
+            known = self._told[id(household)] = household, tokens
+        return known[1]
 
     async def _look(self, tokens: Collection[bytes]) -> None:
         unknown = [each for each in tokens if each not in self._anchors]

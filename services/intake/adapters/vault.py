@@ -1,12 +1,12 @@
 """The vault: what is said of persons and households, sealed with a key of each."""
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, time
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from services.chassis.keyring import DataKey, Keyring
 from services.chassis.work import Work
@@ -151,7 +151,7 @@ class PostgresVault:
         subject = str(case.household_id)
         self._work.subjects.add(case.household_id)
         key = self._keyring.person_key(agency_key, subject, row["wrapped"])
-        return _secrets(json.loads(key.open(row["sealed"], f"household:{subject}")))
+        return _secrets(msgspec.json.decode(key.open(row["sealed"], f"household:{subject}")))
 
     async def _keys(self, agency_id: AgencyId, subjects: Sequence[UUID]) -> Keys:
         """The keys that these subjects have, as far as they have one."""
@@ -212,11 +212,11 @@ class PostgresVault:
         subject = str(person_id)
         self._work.subjects.add(person_id)
         key = self._keyring.person_key(agency_key, subject, wrapped)
-        return _read(PersonId(person_id), json.loads(key.open(sealed, f"person:{subject}")))
+        return _read(PersonId(person_id), msgspec.json.decode(key.open(sealed, f"person:{subject}")))
 
 
 def _sealed(keys: Keys, subject_id: UUID, what: str, said: dict[str, Any]) -> bytes:
-    return keys[subject_id].seal(json.dumps(said).encode(), f"{what}:{subject_id}")
+    return keys[subject_id].seal(msgspec.json.encode(said), f"{what}:{subject_id}")
 
 
 def _said(household: Household) -> dict[str, Any]:

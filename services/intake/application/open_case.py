@@ -70,9 +70,10 @@ async def open_case(work: IntakeWork, command: OpenCase) -> OpenedCase:
         assigned=assigned_from_the_start(viewer, facts.confidential),
     )
     await work.cases.open(new)
+    told = work.one_places.called(case_id, facts)
     work.tell(
-        CaseOpened(case_id, facts),
-        *(NeedReported(case_id, need, facts, code) for need in needs),
+        CaseOpened(case_id, told),
+        *(NeedReported(case_id, need, told, code) for need in needs),
         occurred_at=occurred_at,
     )
     await household_changed(work, new.as_case(work.now), None, new.known)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from services.intake.domain.household import Household, OnePlace, Person
+from services.intake.domain.household import Facts, Household, OnePlace, Person
 from services.intake.domain.ids import AgencyId, CaseId, HouseholdId, MergeId, PersonId, WorkerName
 from services.intake.domain.merge import Merge
 from services.intake.domain.search import Candidate, Wanted
@@ -53,6 +53,10 @@ class OnePlaces(Protocol):
 
     async def look(self, households: Collection[Household]) -> None:
         """Look up many at once, for whoever opens many cases in one work."""
+        ...
+
+    def called(self, case_id: CaseId, facts: Facts) -> Facts:
+        """The facts with the name that this work has written for the case, if it has."""
         ...
 
     async def share(

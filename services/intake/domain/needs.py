@@ -112,6 +112,8 @@ def need_of(request: NeedRequest, need_id: NeedId, today: date, where: str = "ne
     read = _goods if request.kind is NeedKind.GOODS else _dated
     need = read(request, need_id, today, where)
     latest = _latest(request, need.from_date or today, today, where)
+    if latest is None and not constraints:
+        return need
     return replace(need, latest_date=latest, constraints=constraints)
 
 

@@ -90,6 +90,8 @@ def known_by(person: Person) -> Known:
 
 def words_of(name: str) -> Words:
     """The words of a name, without case, accents and apostrophes; hyphens part words."""
+    if name.isascii():  # most are, and looked at with every case that is opened
+        return tuple(_LETTERS.findall(_APOSTROPHES.sub("", name.lower())))
     plain = _APOSTROPHES.sub("", name.casefold()).translate(_SPELT)
     parts = unicodedata.normalize("NFKD", plain)
     return tuple(_LETTERS.findall("".join(each for each in parts if not unicodedata.combining(each))))

@@ -19,6 +19,8 @@ MOST_TOGETHER = 100
 # While several come at a time: the door takes calls up one after the other, and a fuller transaction costs each
 # of them less. Whoever comes alone does not wait.
 WINDOW_S = 0.002
+# After as many cases the process does what else there is to do.
+TURN = 8
 
 Answer = intake.OpenCaseResponse | None
 """None: not in this transaction, for whatever reason; it is to be opened by itself, which tells the reason."""
@@ -67,9 +69,11 @@ class Admission:
             commands = [each.remembered for each in openings]
             known = await idempotency.known(work, commands) if len(commands) > 1 else frozenset()
             await look_ahead(work, [each.command for each in openings])
-            answers = [
-                None if each.remembered.which in known else await _opened(work, each) for each in openings
-            ]
+            answers: list[Answer] = []
+            for each in openings:
+                answers.append(None if each.remembered.which in known else await _opened(work, each))
+                if len(answers) % TURN == 0:
+                    await asyncio.sleep(0)
             work.in_step()
             return answers
 

@@ -10,6 +10,7 @@ from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import intake_pb2 as intake
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.chassis.ids import parsed
 from services.intake.domain.agencies import AgencyType
 from services.intake.domain.arrival import normalized
 from services.intake.domain.followups import checked_situation
@@ -33,7 +34,7 @@ T = TypeVar("T")
 def uuid_in(text: str, field: str) -> UUID:
     """A UUID in its usual form, which is also how it is shown and used as a key."""
     try:
-        found = UUID(text)
+        found = parsed(text)
     except ValueError:
         raise invalid("id-malformed", "An id is a UUID.", field=field) from None
     if str(found) != text.lower():
