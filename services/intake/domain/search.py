@@ -92,8 +92,9 @@ def words_of(name: str) -> Words:
     """The words of a name, without case, accents and apostrophes; hyphens part words."""
     if name.isascii():  # most are, and looked at with every case that is opened
         return tuple(_LETTERS.findall(_APOSTROPHES.sub("", name.lower())))
-    plain = _APOSTROPHES.sub("", name.casefold()).translate(_SPELT)
-    parts = unicodedata.normalize("NFKD", plain)
+    # Taken apart before and after case is folded: letters of other alphabets of the same letter are plain then.
+    folded = unicodedata.normalize("NFKD", _APOSTROPHES.sub("", name)).casefold()
+    parts = unicodedata.normalize("NFKD", _APOSTROPHES.sub("", folded).translate(_SPELT))
     return tuple(_LETTERS.findall("".join(each for each in parts if not unicodedata.combining(each))))
 
 
