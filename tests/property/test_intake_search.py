@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.intake.adapters.person_index import PersonIndex
@@ -62,6 +62,7 @@ def test_a_slip_goes_both_ways_and_is_one_that_is_written_down(one: date, other:
 
 
 @given(st.text(max_size=60))
+@example("\N{MATHEMATICAL BOLD CAPITAL A}ma")
 def test_words_of_any_text_are_words(text: str) -> None:
     words = words_of(text)
     assert words_of(" ".join(words)) == words
