@@ -3,10 +3,13 @@
 from contextlib import aclosing
 from pathlib import Path
 
+import pytest
+from aid.intake.v1 import consents_pb2 as consents
 from aid.intake.v1 import intake_pb2 as messages
 from aid.logistics.v1 import events_pb2 as logistics
 from aid.matching.v1 import events_pb2 as matching
 
+from services.chassis import discretion
 from services.chassis.call import Principal
 from tests.support.intake import (
     ADVOCATE,
@@ -22,6 +25,7 @@ from tests.support.intake import (
 )
 from tests.support.stack import RunningStack
 
+MATCHING = Principal("matching", "", frozenset({"service"}))
 # What the domain counts; how many events and calls there were is counted elsewhere, by topic and method.
 OF_THE_DOMAIN = ("cases_", "needs_", "find_tonight_", "disclosures_", "stays_", "referrals_", "holds_")
 
@@ -38,6 +42,21 @@ async def test_two_worlds_one_of_which_has_a_household_in_hiding_show_the_same_f
         'disclosures_total{outcome="shown"} 4.0',
     ):
         assert counted in without
+
+
+@pytest.mark.parametrize("hiding", [False, True])
+async def test_telling_a_provider_whom_to_expect_is_not_counted_for_who_hides(
+    stack: RunningStack, tmp_path: Path, hiding: bool
+) -> None:
+    async with opened_intake(stack, tmp_path) as intake:
+        request = open_request(lodging(1), household=household(fleeing=hiding))
+        opened = await intake.ask("OpenCase", request, ADVOCATE)
+        ids = {"case_id": opened.case_id, "referral_id": new_id()}
+        await intake.hear(matching.ReferralAccepted(**ids, need_id=opened.need_ids[0]))
+        mark = discretion.begin()
+        told = consents.DiscloseRequest(**ids, reader="shelter-desk", reader_agency="agency-shelter")
+        assert (await intake.ask("Disclose", told, MATCHING)).arrival_code
+        assert mark.hushed == hiding
 
 
 async def figures(stack: RunningStack, folder: Path, *, hiding: bool) -> list[str]:

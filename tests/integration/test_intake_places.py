@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import places_pb2 as places
+from aid.intake.v1 import stays_pb2 as stays
 from aid.matching.v1 import matching_pb2 as matching_messages
 
 from services.chassis import errors
@@ -124,6 +125,17 @@ async def test_a_place_is_asked_for_held_and_forgotten_with_the_last_night(world
     await world.advance(timedelta(days=31))
     assert await world.intake.count("place_request") == 0
     assert await world.intake.count("timer") == 0
+
+
+async def test_the_hub_is_told_that_its_nights_are_not_made_more(world: Twin) -> None:
+    """Not as if nothing of that code were there."""
+    answer = await ask(world, "RequestPlace", wanted())
+    await world.deliver()
+    await move_in(world)
+    more = stays.ExtendStayRequest(arrival_code=answer.hub.arrival_code, last_night="2026-12-01")
+    assert await refused(world, "ExtendStay", more, HUB_DESK) == ("refused", "place-without-a-case")
+    guessed = stays.ExtendStayRequest(arrival_code="34679ACD", last_night="2026-12-01")
+    assert await refused(world, "ExtendStay", guessed, HUB_DESK) == ("missing", "not-found")
 
 
 async def test_it_is_forgotten_when_they_leave(world: Twin) -> None:

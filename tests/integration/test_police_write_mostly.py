@@ -6,6 +6,7 @@ Every method of every service is asked for an officer's own cases; a new one is 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -14,9 +15,13 @@ import pytest
 from aid.intake.v1 import agencies_pb2 as desk
 from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import search_pb2 as search
+from aid.intake.v1 import stays_pb2 as stays
+from aid.matching.v1 import events_pb2 as occupied
 from aid.matching.v1 import matching_pb2 as matching_messages
+from google.protobuf.message import Message
 
 from services.chassis.call import Principal
+from tests.support.clocks import day
 from tests.support.intake import ADVOCATE, HUB_DESK, OFFICER, household, lodging, open_request
 from tests.support.matching import HUB as HUB_OF_MATCHING
 from tests.support.stack import RunningStack
@@ -36,7 +41,8 @@ Told = dict[str, bytes]
 
 @pytest.fixture(scope="module")
 async def told(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Told, Told]:
-    """What police are told on the night they met two households, and when the hub has looked after one of them."""
+    """What police are told on the night they met two households, and when both have had a place: the hub looked after
+    one of them, and the other still lives there."""
     async with twin(stack, Path(tmp_path_factory.mktemp("police"))) as world:
         await world.matching.offer(
             2, who=HUB_OF_MATCHING, unit=matching_messages.UNIT_ROOM, confidential=True, name="Quiet House"
@@ -44,9 +50,10 @@ async def told(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) ->
         for case in (PLAIN, HIDDEN):
             await meet(world, case)
         await world.deliver()
-        before = await everything(world)
+        before = await everything(world, "before")
         await look_after(world)
-        after = await everything(world)
+        await house(world)
+        after = await everything(world, "after")
         return before, after
 
 
@@ -79,7 +86,17 @@ async def look_after(world: Twin) -> None:
     assert b"StatusCode.OK" in await world.over_rpc("CloseCase", closed, ADVOCATE, "close")
 
 
-async def everything(world: Twin) -> Told:
+async def house(world: Twin) -> None:
+    """The household that does not hide moves in where an officer does not see it."""
+    about = {"case_id": PLAIN, "need_id": NEEDS[PLAIN], "referral_id": str(UUID(int=99, version=4))}
+    await world.intake.hear(
+        occupied.ReferralAccepted(**about),
+        occupied.OccupancyStarted(**about, from_date=day(3), last_night=day(8)),
+    )
+    assert await world.intake.count("stay") == 2
+
+
+async def everything(world: Twin, when: str) -> Told:
     answers: Told = {}
     for who in (CHIEF, COLLEAGUE):
         for case in (PLAIN, HIDDEN):
@@ -89,7 +106,12 @@ async def everything(world: Twin) -> Told:
                 if method in COMMANDS_THEY_MAY:
                     continue
                 where = f"{who.subject}: {method} of {'hidden' if case == HIDDEN else 'plain'}"
-                answers[where] = await world.over_rpc(method, request, who, f"{who.subject} {method} {case}")
+                answers[where] = await world.over_rpc(
+                    method, request, who, f"{who.subject} {method} {case} {when}"
+                )
+            for method, request in where_they_live(case):
+                where = f"{who.subject}: {method} {request.ByteSize()} of {'hidden' if case == HIDDEN else 'plain'}"
+                answers[where] = await world.over_rpc(method, request, who, f"{where} {when}")
         glass = desk.BreakGlassRequest(case_id=HIDDEN, reason="A superior wants to know.")
         answers[f"{who.subject}: BreakGlass"] = await world.over_rpc("BreakGlass", glass, who, "glass")
         found = search.FindPersonsRequest(name=f"{MARK}a {MARK}b", widely=True)
@@ -99,6 +121,13 @@ async def everything(world: Twin) -> Told:
             for each in (path, f"{path}:watch"):
                 answers[f"{who.subject}: GET {each}"] = await world.over_http("GET", each, None, who)
     return answers
+
+
+def where_they_live(case: str) -> Iterator[tuple[str, Message]]:
+    """What an officer might try in order to learn whether they have a place, and until when."""
+    yield "RecordLivingSituation", stays.RecordLivingSituationRequest(case_id=case, living_situation=116)
+    for stay_id, last_night in ((0, day(8)), (1, day(8)), (2, day(9)), (200, day(400))):
+        yield "ExtendStay", stays.ExtendStayRequest(case_id=case, stay_id=stay_id, last_night=last_night)
 
 
 async def test_nothing_personal_is_told_to_police_by_any_method(told: tuple[Told, Told]) -> None:
@@ -115,6 +144,19 @@ async def test_the_case_that_they_opened_is_a_status_word(told: tuple[Told, Told
         assert b"Quiet House" not in before[f"officer: GetCase of {case}"]
     assert b"NOT_FOUND" in before["constable: GetCase of plain"]
     assert b"NOT_FOUND" in before["officer: BreakGlass"]
+
+
+async def test_what_they_say_of_a_place_is_recorded_and_answered_with_nothing(
+    told: tuple[Told, Told],
+) -> None:
+    for answers in told:
+        [said] = [
+            said
+            for ask, said in answers.items()
+            if ask.startswith("officer: RecordLivingSituation 4") and "plain" in ask
+        ]
+        assert said.startswith(b"(<StatusCode.OK")
+        assert said.endswith(b", b'')")
 
 
 async def test_the_answers_about_a_hidden_household_are_frozen(told: tuple[Told, Told]) -> None:

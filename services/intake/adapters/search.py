@@ -35,8 +35,8 @@ SELECT household_id, person_id, person.sealed, wrapped
 FROM person JOIN keystore.subject_key ON subject_id = person_id
 WHERE household_id = ANY ($1::uuid[])
 """
-# A case that is part of another one leads to that. Who hides meanwhile is not shown, whatever the index has. Each step
-# is one row by its key: joined as whole tables, a planner that knows little of them would read them.
+# A case that is part of another one leads to that, unless that one hides. Who hides meanwhile is not shown, whatever the
+# index has. Each step is one row by its key: joined as whole tables, a planner that knows little would read them.
 _FINDABLE = """
 SELECT asked.person_id, sealed, wrapped, household_id, going_on.*
 FROM unnest($1::uuid[]) AS asked (person_id)
@@ -55,7 +55,9 @@ CROSS JOIN LATERAL (
     FROM case_file AS own
     CROSS JOIN LATERAL (
         SELECT case_id, version, closed_at, opened_at FROM case_file WHERE case_id = coalesce(
-            (SELECT case_id FROM case_merge WHERE merged_case_id = own.case_id AND undone_at IS NULL), own.case_id
+            (SELECT case_id FROM case_merge WHERE merged_case_id = own.case_id AND undone_at IS NULL
+             AND EXISTS (SELECT FROM case_file JOIN household USING (household_id)
+                         WHERE case_file.case_id = case_merge.case_id AND NOT confidential)), own.case_id
         ) LIMIT 1
     ) AS last
     WHERE own.household_id = known.household_id

@@ -1,7 +1,7 @@
 """Ask for what follows from a household, and keep it in step with the household and the date."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from services.chassis.ids import uuid7
@@ -11,6 +11,7 @@ from services.intake.domain.access import Sight, must_act, must_see
 from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.clocks import Reminder, begins
+from services.intake.domain.consents import wants_no_search
 from services.intake.domain.derived_needs import Asked, Difference, difference, missing, need_of_line
 from services.intake.domain.events import NeedChanged, NeedMet, NeedReported, NeedWithdrawn
 from services.intake.domain.household import Person
@@ -55,6 +56,8 @@ async def derive_needs(work: IntakeWork, command: DeriveNeeds) -> Said:
     """
     case, viewer = whole_case(await work.cases.approach(command.case_id, command.asker))
     case.must_be_open()
+    if await _search_has_ended(work, case):
+        raise refused("search-ended", "They ended the search; record their consent, or report what they ask for.")
     work.cases.advance(case)
     followed = await work.norms.followed(case.case_id)
     if followed is None:
@@ -115,17 +118,24 @@ async def bring_in_step(
 ) -> Said:
     """Record and announce the difference between what follows from the household and what is asked for.
 
+    Nothing new is asked for once the household has ended the search.
     Days do not go back: after a clock was set back, what follows is that of the latest day that was seen.
     """
     today = max(work.today, followed.derived_on)
     lines = derive(persons, followed.plan, today, overrules)
     found = difference(lines, await work.norms.asked(case.case_id))
+    if found.new and await _search_has_ended(work, case):
+        found = replace(found, new=())
     said = record(work, case, found)
     work.norms.derived(case.case_id, today)
     _promise_next(work, case, persons, followed.plan, today)
     if found:
         work.changed(case.case_id)
     return said
+
+
+async def _search_has_ended(work: IntakeWork, case: Case) -> bool:
+    return wants_no_search(await work.consents.of_case(case), work.today)
 
 
 def _promise_next(work: IntakeWork, case: Case, persons: Sequence[Person], plan: Plan, today: date) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from services.chassis import discretion
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.consents import Purpose
 from services.intake.domain.household import AgeBand, age_band
@@ -38,6 +39,8 @@ async def disclose(work: IntakeWork, command: Disclose) -> Expected:
     case = await work.cases.find(command.case_id, command.reader)
     if case is None or case.closed_at is not None:
         raise not_found()
+    if case.confidential:
+        discretion.hush()
     await _must_be_accepted(work, command)
     known = await work.vault.persons(case)
     covered: dict[PersonId, str] = {}

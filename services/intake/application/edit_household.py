@@ -106,7 +106,21 @@ async def finish(
         now = replace(case, facts=after.facts, arrival_code=code)
         await household_changed(work, now, before, after)
     newly_hidden = after.facts.confidential and not before.facts.confidential
+    if newly_hidden:
+        await hide_together(work, case, editing.viewer)
     return Edited(after.facts.revision, code if newly_hidden else None)
+
+
+async def hide_together(work: IntakeWork, case: Case, viewer: Viewer) -> None:
+    """Cases that are said to be with the same household hide with it: else they would tell of it, and where it is."""
+    for merge in await work.merges.of([case.case_id]):
+        other_id = merge.merged if merge.kept == case.case_id else merge.kept
+        other = await work.cases.lock(other_id, viewer.worker) if merge.holds else None
+        if other is None or other.confidential or other.facts.nobody:
+            continue
+        known = await work.vault.known(other)
+        hidden = replace(known.household, survivor=True, lifted=False)
+        await finish(work, Editing(other, viewer, known), hidden)
 
 
 def changed_between(before: KnownHousehold, after: KnownHousehold) -> tuple[str, ...]:

@@ -102,6 +102,8 @@ async def _close(work: IntakeWork, case: Case, ended: list[Consent], valid: list
     open_needs = [each.need.need_id for each in await work.needs.records(case.case_id) if each.open]
     for need_id in open_needs:
         work.needs.withdraw(case.case_id, need_id)
+    # Written now: what derives from the household later in this work looks at what is wanted still.
+    await work.cases.lock(case.case_id, case.opened_by)
     return Closed(tuple(open_needs), referrals)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from services.chassis.call import Call
 from services.intake.application.follow_stays import case_of, change_stay
 from services.intake.application.ports import IntakeWork, Matching, Works
-from services.intake.domain.access import must_act
+from services.intake.domain.access import Sight, must_act, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
 from services.intake.domain.ids import ArrivalCode, CaseId
@@ -83,12 +83,18 @@ async def _case(work: IntakeWork, command: ExtendStay) -> Case:
             raise denied("hub-only", "Only the hub names a case by arrival code.")
         by_code = await work.cases.find_by_code(command.arrival_code, command.asker.worker)
         if by_code is None:
+            if await work.places.by_code(command.arrival_code) is not None:
+                raise refused(
+                    "place-without-a-case", "Nobody's stay is known here; for more nights a place is requested anew."
+                )
             raise not_found()
         return by_code
     if command.case_id is None:
         raise invalid("case-missing", "A stay is of a case.", field="case_id")
     found = await work.cases.approach(command.case_id, command.asker)
     case = must_act(found.case, found.viewer)
+    if sight(case, found.viewer) is not Sight.FULL:
+        raise refused("police-write-mostly", "Where a household lives is not told to police.")
     if case.confidential:
         raise refused("with-the-hub", "The hub arranges the place of this household; call the hub.")
     return case

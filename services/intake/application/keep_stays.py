@@ -8,6 +8,7 @@ from services.intake.application.follow_stays import arm, end_stay
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.cases import Case
 from services.intake.domain.clocks import Reminder
+from services.intake.domain.consents import wants_no_search
 from services.intake.domain.events import NeedReported, StayEnding
 from services.intake.domain.ids import NeedId
 from services.intake.domain.needs import Need, need_of
@@ -42,14 +43,17 @@ async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) ->
     work.changed(case.case_id)
 
 
-async def search_on(work: IntakeWork, case: Case, stay: Stay) -> tuple[NeedId, bool]:
-    """The open need for a place to live; a new one, as the second part says, if there is none."""
+async def search_on(work: IntakeWork, case: Case, stay: Stay) -> tuple[NeedId | None, bool]:
+    """The open need for a place to live; a new one, as the second part says, if there is none. No new one for whoever
+    has ended the search."""
     if stay.last_night is None:
         raise LookupError("a stay without an end has nothing next")
     records = await work.needs.records(case.case_id)
     open_one = searched_for(record.need for record in records if record.open)
     if open_one is not None:
         return open_one.need_id, False
+    if wants_no_search(await work.consents.of_case(case), work.today):
+        return None, False
     need = need_of(what_comes_next(stay.last_night, work.today), NeedId(uuid7()), work.today)
     report(work, case, need)
     return need.need_id, True

@@ -55,10 +55,17 @@ async def undo_merge(work: IntakeWork, asker: Asker, merge_id: MergeId) -> None:
 
 
 async def list_merges(work: IntakeWork, asker: Asker, case_id: CaseId) -> Sequence[Merge]:
+    """With the cases that the asker sees: of another one, not even that it was ever the same household's."""
     found = await work.cases.approach(case_id, asker)
     if found.case is None or sight(found.case, found.viewer) is not Sight.FULL:
         raise not_found()
-    return await work.merges.of([case_id])
+    seen = []
+    for merge in await work.merges.of([case_id]):
+        other_id = merge.merged if merge.kept == case_id else merge.kept
+        other = await work.cases.find(other_id, asker.worker)
+        if other is not None and sight(other, found.viewer) is Sight.FULL:
+            seen.append(merge)
+    return seen
 
 
 async def _both(work: IntakeWork, command: MergeCases) -> tuple[Case, Case]:

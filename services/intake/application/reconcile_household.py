@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from services.chassis.ids import uuid7
-from services.intake.application.edit_household import changed_between
+from services.intake.application.edit_household import changed_between, hide_together
 from services.intake.application.household_changed import household_changed
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson, NeedRecord
+from services.intake.domain.agencies import Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.events import (
     CaseClosed,
@@ -17,9 +18,11 @@ from services.intake.domain.events import (
     NeedWithdrawn,
 )
 from services.intake.domain.household import Facts, facts_of
-from services.intake.domain.ids import ArrivalCode, NeedId, PersonId
+from services.intake.domain.ids import ArrivalCode, NeedId, PersonId, WorkerName
 from services.intake.domain.imports import ImportedHousehold, mark, what
 from services.intake.domain.needs import Need, need_of
+
+NOBODY = Viewer(WorkerName(""), None, frozenset())
 
 
 async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHousehold, as_of: date) -> bool:
@@ -33,6 +36,8 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
     code = await _arrival_code(work, case, facts)
     if facts.differ_from(case.facts):
         work.tell(HouseholdChanged(case.case_id, facts))
+    if facts.confidential and not case.confidential:
+        await hide_together(work, case, NOBODY)
     if row.closed and case.closed_at is None:
         work.cases.close(case)
         work.allocations.forget(case.case_id)

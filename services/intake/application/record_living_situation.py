@@ -8,9 +8,10 @@ from services.intake.application.follow_up import follow_up_from
 from services.intake.application.keep_stays import report
 from services.intake.application.look_again import arm_ask_again, look
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.access import must_act
+from services.intake.domain.access import Sight, must_act, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
+from services.intake.domain.consents import wants_no_search
 from services.intake.domain.events import CaseReopened, HouseholdChanged
 from services.intake.domain.followups import (
     HOMELESS,
@@ -39,18 +40,24 @@ class RecordLivingSituation:
 
 @dataclass(frozen=True, slots=True)
 class Situated:
-    """What followed: a closed case that is open again, and the need that looks for a place to sleep."""
+    """What followed: a closed case that is open again, and the need that looks for a place to sleep. No need for whoever
+    has a place, or has ended the search: what they ask for then, a worker reports."""
 
     reopened: bool
     need_id: NeedId | None
 
 
 async def record_living_situation(work: IntakeWork, command: RecordLivingSituation) -> Situated:
+    """Whoever sees only that the case is there is told nothing of what follows, and opens no case again."""
     found = await work.cases.approach(command.case_id, command.asker)
     must_act(found.case, found.viewer)
     case = must_act(await work.cases.lock(command.case_id, command.asker.worker), found.viewer)
+    whole = sight(case, found.viewer) is Sight.FULL
+    if not whole:
+        case.must_be_open()
     on_date = command.on_date or work.today
-    return await situate(work, case, command.code, on_date, command.note, command.asker.worker)
+    situated = await situate(work, case, command.code, on_date, command.note, command.asker.worker)
+    return situated if whole else Situated(False, None)
 
 
 async def situate(
@@ -70,7 +77,7 @@ async def situate(
     case = await _back(work, case, code)
     need = await _urgent_need(work, case, code)
     work.changed(case.case_id)
-    return Situated(reopened, need.need_id)
+    return Situated(reopened, need.need_id if need else None)
 
 
 async def _is_news(work: IntakeWork, case: Case, on_date: date) -> bool:
@@ -106,12 +113,14 @@ async def _back(work: IntakeWork, case: Case, code: int) -> Case:
     return replace(again, assigned=case.assigned)
 
 
-async def _urgent_need(work: IntakeWork, case: Case, code: int) -> Need:
-    """One that looks for a place from tonight on; a new one if there is none."""
+async def _urgent_need(work: IntakeWork, case: Case, code: int) -> Need | None:
+    """One that looks for a place from tonight on; a new one if there is none and they have not ended the search."""
     records = await work.needs.records(case.case_id)
     standing = searched_for(each.need for each in records if each.open)
     if standing is not None and (standing.from_date or work.today) <= work.today + timedelta(days=1):
         return standing
+    if wants_no_search(await work.consents.of_case(case), work.today):
+        return None
     urgency = Urgency.TONIGHT if code == OUTSIDE else Urgency.SOON
     request = NeedRequest(None, NeedKind.LODGING, "", 0, work.today, NEXT_NIGHTS, urgency)
     need = need_of(request, NeedId(uuid7()), work.today)

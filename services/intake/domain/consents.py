@@ -148,5 +148,15 @@ def _check_signer(consent: Consent, circle: Circle, today: date, advocate: bool)
 
 def wants_no_questions(consents: Collection[Consent], today: date) -> bool:
     """Whether somebody allowed to be asked how they are, and does not any more."""
-    allowed = [consent for consent in consents if consent.purpose is Purpose.FOLLOW_UP]
+    return _no_longer(Purpose.FOLLOW_UP, consents, today)
+
+
+def wants_no_search(consents: Collection[Consent], today: date) -> bool:
+    """Whether somebody allowed the network to look for them, and does not any more: nothing begins a search by
+    itself then. What a worker asks for at their word needs no consent."""
+    return _no_longer(Purpose.SEARCH, consents, today)
+
+
+def _no_longer(purpose: Purpose, consents: Collection[Consent], today: date) -> bool:
+    allowed = [consent for consent in consents if consent.purpose is purpose]
     return bool(allowed) and not any(consent.valid_on(today) for consent in allowed)

@@ -5,7 +5,7 @@ from functools import partial
 from rich.console import Console
 
 from services.chassis.work import WorkFactory
-from services.intake.application.forget_again import forget_again, keyless
+from services.intake.application.forget_again import begin_anew, forget_again, keyless
 from services.intake.application.household_ports import Keyless
 from services.intake.application.ports import IntakeWork
 from services.intake.entrypoints.import_progress import Shown
@@ -16,6 +16,7 @@ COMMAND = "forget-again"
 async def forget_erased(works: WorkFactory[IntakeWork], console: Console | None = None) -> int:
     """May be broken off and begun again at any time. `works` see the rows of all agencies."""
     said = console or Console()
+    await works.run(begin_anew)
     found = await works.run(keyless)
     with Shown(said) as shown:
         for done, each in enumerate(found, 1):

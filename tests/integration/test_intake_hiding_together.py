@@ -1,0 +1,79 @@
+"""Cases that are said to be with one household hide together: the one that stayed would lead to the other."""
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aid.intake.v1 import events_pb2 as events
+from aid.intake.v1 import households_pb2 as households
+from aid.intake.v1 import search_pb2 as search
+
+from services.chassis.call import Principal
+from services.intake.domain.refusal import Refusal
+from tests.integration.test_intake_search import cases, merge, opened, person, version
+from tests.support.intake import COLLEAGUE, OUTREACH, Intake, opened_intake
+from tests.support.stack import RunningStack
+
+# Of the agency whose cases these are.
+ADVOCATE = Principal("its-advocate", OUTREACH.agency, frozenset({"advocate"}))
+NAME = "Zorabel Quill"
+ONE = person("Zorabel", "Quill", "1990-01-01")
+
+
+@pytest.fixture
+async def intake(stack: RunningStack, tmp_path: Path) -> AsyncIterator[Intake]:
+    async with opened_intake(stack, tmp_path) as running:
+        yield running
+
+
+async def begin_to_hide(intake: Intake, case_id: str, who: Principal) -> None:
+    seen = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=case_id), who)
+    change = households.ChangeHouseholdRequest(
+        case_id=case_id,
+        expected_revision=seen.household.revision,
+        change=households.HouseholdChange(fleeing=True),
+    )
+    await intake.ask("ChangeHousehold", change, who)
+
+
+async def merges(intake: Intake, case_id: str, who: Principal) -> list[str]:
+    request = search.ListMergesRequest(case_id=case_id)
+    return [each.merge_id for each in (await intake.ask("ListMerges", request, who)).merges]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_whichever_begins_to_hide_all_of_them_do(intake: Intake, which: int) -> None:
+    kept, part, other_part = [await opened(intake, ONE) for _ in range(3)]
+    await merge(intake, kept, part)
+    await merge(intake, kept, other_part)
+    await begin_to_hide(intake, (kept, part)[which], OUTREACH)
+    assert await cases(intake, NAME, who=COLLEAGUE) == []
+    for case_id in (kept, part, other_part):
+        for who in (OUTREACH, COLLEAGUE):
+            with pytest.raises(Refusal):
+                await merges(intake, case_id, who)
+        last = [each for each in await intake.announced(case_id) if isinstance(each, events.CaseSnapshot)][-1]
+        assert last.facts.confidential
+        assert last.arrival_code
+
+
+async def test_whoever_stays_with_one_stays_with_all(intake: Intake) -> None:
+    kept, part = await opened(intake, ONE), await opened(intake, ONE)
+    merge_id = await merge(intake, kept, part)
+    await begin_to_hide(intake, part, ADVOCATE)
+    assert await merges(intake, kept, ADVOCATE) == [merge_id]
+    assert (await intake.case(kept, ADVOCATE)).persons
+
+
+async def test_a_case_that_hides_no_more_leads_to_none_that_does(intake: Intake) -> None:
+    kept, part = await opened(intake, ONE), await opened(intake, ONE)
+    await merge(intake, kept, part)
+    await begin_to_hide(intake, part, ADVOCATE)
+    seen = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=part), ADVOCATE)
+    lift = households.LiftConfidentialityRequest(case_id=part, expected_revision=seen.household.revision)
+    await intake.ask("LiftConfidentiality", lift, ADVOCATE)
+    assert await cases(intake, NAME, who=COLLEAGUE) == [part]
+    assert await merges(intake, part, COLLEAGUE) == []
+    assert await version(intake, kept) > 1
+    assert str(uuid.UUID(kept)) not in str(await cases(intake, NAME, who=COLLEAGUE))
