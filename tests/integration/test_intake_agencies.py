@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aid.intake.v1 import agencies_pb2 as desk
+from aid.intake.v1 import households_pb2 as households
 from aid.intake.v1 import intake_pb2 as messages
 
 from services.chassis import errors
@@ -282,6 +283,32 @@ async def test_a_supervisor_of_another_agency_looks_into_it_once(intake: Intake)
         "SELECT count(*) FROM access_log WHERE reader = 'supervisor' AND why = 'ListBreakGlass'"
     )
     assert reads == 5
+
+
+async def test_why_glass_was_broken_is_read_whoever_of_the_household_is_forgotten(intake: Intake) -> None:
+    """And until the last of them is, whom the reason may tell of."""
+    hers = await opened(intake, ADVOCATE, hiding=True)
+    colleague = Principal("in the night", ADVOCATE.agency, frozenset({"advocate"}))
+
+    async def reasons() -> list[str]:
+        broken = (await intake.ask("ListBreakGlass", desk.ListBreakGlassRequest(), SUPERVISOR)).broken
+        return [each.reason for each in broken]
+
+    async def erase() -> None:
+        asked = households.GetHouseholdRequest(case_id=hers.case_id)
+        view = (await intake.ask("GetHousehold", asked, ADVOCATE)).household
+        request = households.ErasePersonRequest(
+            case_id=hers.case_id, expected_revision=view.revision, person_id=view.persons[0].person_id
+        )
+        await intake.ask("ErasePerson", request, ADVOCATE)
+
+    await intake.ask("BreakGlass", breaking(case_id=hers.case_id), colleague)
+    await erase()
+    assert await reasons() == [WHY]
+    await intake.ask("BreakGlass", breaking(case_id=hers.case_id), colleague)
+    assert await reasons() == [WHY, WHY]
+    await erase()
+    assert await reasons() == ["", ""]
 
 
 async def test_glass_stays_whole_for_everybody_else(intake: Intake) -> None:

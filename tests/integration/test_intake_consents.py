@@ -165,6 +165,21 @@ async def test_a_consent_for_one_is_no_consent_for_the_other(intake: Intake) -> 
     assert [each.given_name for each in (await family.disclosed()).persons] == ["Mara"]
 
 
+async def test_who_has_come_of_age_is_not_told_of_by_a_parent_s_signature(intake: Intake) -> None:
+    """Ivo is eighteen tomorrow."""
+    born = TODAY.replace(year=TODAY.year - 18) + timedelta(days=1)
+    mother, _ = household().persons
+    ivo = intake_messages.Person(given_name="Ivo", birth_date=f"{born}")
+    family = await Family.met(intake, persons=[mother, ivo])
+    await family.accepted()
+    await family.consents()
+    assert [each.given_name for each in (await family.disclosed()).persons] == ["Mara", "Ivo"]
+    intake.clock.advance(timedelta(days=1))
+    assert [each.given_name for each in (await family.disclosed()).persons] == ["Mara"]
+    await family.consents(person_ids=[family.toddler], signer_id=family.toddler)
+    assert [each.given_name for each in (await family.disclosed()).persons] == ["Mara", "Ivo"]
+
+
 async def test_two_stays_of_one_household_are_not_joined_by_their_codes(intake: Intake) -> None:
     first = await Family.met(intake)
     await first.accepted()

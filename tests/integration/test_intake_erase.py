@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aid.intake.v1 import consents_pb2 as consents
 from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import households_pb2 as pb
 from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import search_pb2 as search
+from aid.intake.v1 import stays_pb2 as stays
 
 from services.chassis.errors import AidError
 from services.intake.domain.refusal import Refusal
 from tests.support.intake import (
     ADVOCATE,
     COLLEAGUE,
+    MANAGER,
     OPERATOR,
     OUTREACH,
     Intake,
@@ -124,7 +127,7 @@ async def test_with_the_last_person_the_case_is_gone(intake: Intake) -> None:
     ):
         with pytest.raises(Refusal) as refused:
             await intake.ask(method, asked, ADVOCATE)
-        assert refused.value.reason in ("not-found", "case-closed")
+        assert refused.value.reason in ("not-found", "household-erased")
     assert (await intake.case(opened.case_id, ADVOCATE)).status == "closed"
     async with intake.application.works.database.transaction() as connection:
         await connection.speak_for("region")
@@ -133,6 +136,90 @@ async def test_with_the_last_person_the_case_is_gone(intake: Intake) -> None:
     assert snapshot is not None
     told_again = events.CaseSnapshot.FromString(snapshot.payload)
     assert (told_again.closed, told_again.facts.adults, told_again.arrival_code) == (True, 0, "")
+
+
+async def test_who_erases_the_last_person_twice_with_one_key_gets_the_answer_and_nobody_else_does(
+    intake: Intake,
+) -> None:
+    one = household(persons=[messages.Person(given_name="Solo")])
+    case_id = (await intake.ask("OpenCase", open_request(lodging(2), household=one), OUTREACH)).case_id
+    view = await seen(intake, case_id)
+    request = pb.ErasePersonRequest(
+        case_id=case_id, expected_revision=view.revision, person_id=view.persons[0].person_id
+    )
+    key = str(uuid.uuid4())
+    first = await intake.ask("ErasePerson", request, COLLEAGUE, key)
+    assert await intake.ask("ErasePerson", request, COLLEAGUE, key) == first
+    another = type(COLLEAGUE)("another", COLLEAGUE.agency, COLLEAGUE.roles)
+    for who, reason in ((another, "household-erased"), (MANAGER, "not-found")):
+        with pytest.raises(Refusal) as refused:
+            await intake.ask("ErasePerson", request, who, key)
+        assert refused.value.reason == reason
+    assert [type(each).__name__ for each in await intake.announced(case_id)].count("CaseErased") == 1
+
+
+async def test_with_an_erased_person_go_the_words_that_may_have_been_theirs(intake: Intake) -> None:
+    opened = await intake.ask("OpenCase", open_request(lodging(2)), OUTREACH)
+    about = {"case_id": opened.case_id}
+    contact = pb.SafeContact(channel=pb.CHANNEL_TEXT, address="Ivo's aunt, 555-0199")
+    safe = pb.SetSafeContactRequest(**about, expected_revision=1, safe_contact=contact)
+    await intake.ask("SetSafeContact", safe, OUTREACH)
+    offer = str(uuid.uuid4())
+    avoid = pb.SetPlacesToAvoidRequest(
+        **about, expected_revision=2, avoid=[offer], words="his father's street"
+    )
+    await intake.ask("SetPlacesToAvoid", avoid, OUTREACH)
+    change = pb.HouseholdChange(handoff_point="Library")
+    point = pb.ChangeHouseholdRequest(**about, expected_revision=3, change=change)
+    await intake.ask("ChangeHousehold", point, OUTREACH)
+    household_key = """
+        SELECT wrapped FROM keystore.subject_key JOIN case_file ON subject_id = household_id WHERE case_id = $1
+    """
+    before = await intake.database.pool.fetchval(household_key, uuid.UUID(opened.case_id))
+    await erase(intake, opened.case_id, 1)
+    view = await seen(intake, opened.case_id)
+    assert (view.safe_contact, view.avoid_words) == (pb.SafeContact(), "")
+    assert (list(view.avoid), view.handoff_point) == ([offer], "Library"), "it is still kept from there"
+    assert await intake.database.pool.fetchval(household_key, uuid.UUID(opened.case_id)) not in (None, before)
+
+
+async def test_what_was_written_before_somebody_was_erased_is_no_words_when_somebody_writes_again(
+    intake: Intake,
+) -> None:
+    opened = await intake.ask("OpenCase", open_request(lodging(2)), OUTREACH)
+
+    async def lives(note: str) -> None:
+        said = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=336, note=note)
+        await intake.ask("RecordLivingSituation", said, OUTREACH)
+
+    await lives("with his aunt")
+    await erase(intake, opened.case_id, 1)
+    await lives("alone now")
+    written = await intake.database.pool.fetch(
+        "SELECT sealed IS NULL AS blank FROM living_situation WHERE case_id = $1 ORDER BY recorded_at, situation_id",
+        uuid.UUID(opened.case_id),
+    )
+    assert [row["blank"] for row in written] == [True, False]
+
+
+async def test_a_consent_ends_with_its_signer_also_when_the_case_is_closed(intake: Intake) -> None:
+    text = consents.ConsentText(
+        version="closed-1", language="en", purpose=consents.CONSENT_PURPOSE_FOLLOW_UP, body="May we ask?"
+    )
+    await intake.ask("PutConsentText", consents.PutConsentTextRequest(text=text), OPERATOR)
+    opened = await intake.ask("OpenCase", open_request(lodging(2)), OUTREACH)
+    mother, toddler = (each.person_id for each in (await seen(intake, opened.case_id)).persons)
+    consent = consents.RecordConsentRequest(
+        case_id=opened.case_id, person_ids=[mother, toddler], signer_id=mother, text_version="closed-1",
+        text_language="en", purpose=consents.CONSENT_PURPOSE_FOLLOW_UP,
+        evidence=consents.CONSENT_EVIDENCE_PAPER, until_date="2027-02-01",
+    )  # fmt: skip
+    await intake.ask("RecordConsent", consent, OUTREACH)
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=opened.case_id), OUTREACH)
+    await erase(intake, opened.case_id, 0)
+    asked = consents.ListConsentsRequest(case_id=opened.case_id)
+    [left] = (await intake.ask("ListConsents", asked, COLLEAGUE)).consents
+    assert left.state == "signer-left"
 
 
 async def test_a_person_of_a_closed_case_may_be_erased_too(intake: Intake) -> None:

@@ -250,6 +250,15 @@ async def test_broken_glass_shows_and_changes_and_neither_lifts_nor_erases(intak
     person_id = view.persons[0].person_id
     erase = pb.ErasePersonRequest(case_id=case_id, expected_revision=1, person_id=person_id)
     assert (await refused(intake, "ErasePerson", erase, stranger)).reason == "assigned-only"
+    about: dict[str, Any] = {"case_id": case_id, "expected_revision": 1}
+    for waits in (
+        pb.SplitHouseholdRequest(**about, person_ids=[person_id]),
+        pb.RemovePersonRequest(**about, person_id=person_id),
+        pb.SetPlacesToAvoidRequest(**about),
+        pb.SetSafeContactRequest(**about, safe_contact=pb.SafeContact(channel=pb.CHANNEL_IN_PERSON)),
+    ):
+        method = type(waits).__name__.removesuffix("Request")
+        assert (await refused(intake, method, waits, stranger)).reason == "assigned-only", method
     change = pb.HouseholdChange(wheelchair=True)
     request = pb.ChangeHouseholdRequest(case_id=case_id, expected_revision=1, change=change)
     assert (await intake.ask("ChangeHousehold", request, stranger)).revision == 2

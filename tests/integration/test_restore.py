@@ -14,9 +14,11 @@ from rich.console import Console
 
 from deploy.local.backup import KEEP_KEYS, backup, key_backups, newest, restore
 from deploy.local.errors import StackError
+from services.chassis.call import Principal
 from services.intake.domain.refusal import Refusal
 from services.intake.entrypoints.restored import forget_erased
 from tests.support.intake import (
+    ADVOCATE,
     COLLEAGUE,
     OUTREACH,
     Intake,
@@ -32,13 +34,17 @@ TODAY = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 
 async def opened_case(intake: Intake, *names: str) -> str:
+    return await opened_as(intake, OUTREACH, *names)
+
+
+async def opened_as(intake: Intake, who: Principal, *names: str, fleeing: bool = False) -> str:
     persons = [messages.Person(given_name=name, age_band=messages.AGE_BAND_ADULT) for name in names]
-    request = open_request(lodging(2), household=household(persons=persons))
-    return str((await intake.ask("OpenCase", request, OUTREACH)).case_id)
+    request = open_request(lodging(2), household=household(persons=persons, fleeing=fleeing))
+    return str((await intake.ask("OpenCase", request, who)).case_id)
 
 
-async def seen(intake: Intake, case_id: str) -> pb.HouseholdView:
-    answer = await intake.ask("GetHousehold", pb.GetHouseholdRequest(case_id=case_id), COLLEAGUE)
+async def seen(intake: Intake, case_id: str, who: Principal = COLLEAGUE) -> pb.HouseholdView:
+    answer = await intake.ask("GetHousehold", pb.GetHouseholdRequest(case_id=case_id), who)
     view: pb.HouseholdView = answer.household
     return view
 
@@ -47,13 +53,13 @@ async def names(intake: Intake, case_id: str) -> list[str]:
     return [each.person.given_name for each in (await seen(intake, case_id)).persons]
 
 
-async def erase(intake: Intake, case_id: str) -> None:
+async def erase(intake: Intake, case_id: str, who: Principal = COLLEAGUE) -> None:
     """The last person of the household."""
-    view = await seen(intake, case_id)
+    view = await seen(intake, case_id, who)
     request = pb.ErasePersonRequest(
         case_id=case_id, expected_revision=view.revision, person_id=view.persons[-1].person_id
     )
-    await intake.ask("ErasePerson", request, COLLEAGUE)
+    await intake.ask("ErasePerson", request, who)
 
 
 async def test_a_restored_database_has_everybody_but_the_erased(stack: RunningStack, tmp_path: Path) -> None:
@@ -63,9 +69,11 @@ async def test_a_restored_database_has_everybody_but_the_erased(stack: RunningSt
         whole = await opened_case(intake, "Ada", "Bo")
         smaller = await opened_case(intake, "Cy", "Di", "Ed")
         nobody = await opened_case(intake, "Flo")
+        hiding = await opened_as(intake, ADVOCATE, "Hal", "Ida", fleeing=True)
         await backup([(cluster, database)], tmp_path, TODAY, KEEP_KEYS, lambda line: None)
         await erase(intake, smaller)
         await erase(intake, nobody)
+        await erase(intake, hiding, ADVOCATE)
         later = await opened_case(intake, "Gus")
     await restore(cluster, database, newest(tmp_path), None, tmp_path / "scratch", lambda line: None)
     said = Console(record=True, width=120)
@@ -78,13 +86,16 @@ async def test_a_restored_database_has_everybody_but_the_erased(stack: RunningSt
         assert isinstance(changed, events.HouseholdChanged)
         assert (changed.facts.adults, changed.facts.revision) == (2, view.revision)
         assert isinstance((await intake.announced(nobody))[-1], events.CaseErased)
+        hidden = await seen(intake, hiding, ADVOCATE)
+        assert [each.person.given_name for each in hidden.persons] == ["Hal"]
+        assert hidden.confidential, "also when nobody can read any more from what it hides"
         for gone in (nobody, later):
             with pytest.raises(Refusal, match="nothing of that name"):
                 await seen(intake, gone)
         assert await forget_erased(intake.application.works, said) == 0
         assert await intake.count("idempotency") == 0
     words = said.export_text()
-    assert "2 households had come back" in words
+    assert "3 households had come back" in words
     assert "0 households had come back" in words
     assert not list((tmp_path / "scratch").glob("*")), "no key is left lying about"
 

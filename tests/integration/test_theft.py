@@ -60,7 +60,8 @@ def words_of(word: str) -> list[str]:
 
 
 def staying_of(word: str) -> set[str]:
-    return {f"{word} {text}" for text in (*OF_A_PERSON, *OF_A_HOUSEHOLD)}
+    """Where a household of whom one was erased is met stays; what nobody can tell whose words they were does not."""
+    return {f"{word} {text}" for text in (*OF_A_PERSON, "point", "slot")}
 
 
 @dataclass

@@ -36,8 +36,8 @@ class PostgresGlass:
         self._notes = notes
 
     async def keep(self, glass: BrokenGlass) -> None:
-        """The case is locked: its first note makes its key."""
-        sealed = await self._notes.seal(glass.case_id, glass.agency_id, glass.glass_id, glass.reason)
+        """Sealed with a key of its own: whatever becomes of the household's persons, a supervisor reads why."""
+        sealed = await self._notes.seal(glass.glass_id, glass.agency_id, glass.glass_id, glass.reason)
         self._work.write(
             _KEEP, glass.glass_id, glass.case_id, glass.agency_id, glass.worker, glass.opened_at, glass.until,
             sealed,
@@ -58,12 +58,16 @@ class PostgresGlass:
 
     async def _opened(self, row: asyncpg.Record) -> BrokenGlass:
         case_id, agency_id = CaseId(row["case_id"]), AgencyId(row["agency_id"])
+        glass_id, sealed = GlassId(row["glass_id"]), row["reason"]
+        reason = await self._notes.open(glass_id, agency_id, glass_id, sealed)
+        if not reason:  # those that are older than their own keys have the case's
+            reason = await self._notes.open(case_id, agency_id, glass_id, sealed)
         return BrokenGlass(
-            glass_id=GlassId(row["glass_id"]),
+            glass_id=glass_id,
             case_id=case_id,
             agency_id=agency_id,
             worker=WorkerName(row["subject"]),
             opened_at=row["opened_at"],
             until=row["until"],
-            reason=await self._notes.open(case_id, agency_id, row["glass_id"], row["reason"]),
+            reason=reason,
         )

@@ -14,7 +14,7 @@ from services.chassis.work import Work
 from services.intake.adapters.secrets import Secrets
 from services.intake.application.household_ports import Keyless
 from services.intake.domain.cases import Case
-from services.intake.domain.ids import CaseId, PersonId
+from services.intake.domain.ids import CaseId, HouseholdId, PersonId
 
 # Each is given the ids of persons or households, $1 uuid[].
 FORGET = (
@@ -40,12 +40,29 @@ FORGET = (
     WHERE subject_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
                          WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
     """,
+    # Nor is it left for a new key of the case, which could not open it.
+    """
+    UPDATE alarm SET sealed = NULL
+    WHERE case_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
+                      WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
+    """,
+    """
+    UPDATE task SET sealed = NULL
+    WHERE case_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
+                      WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
+    """,
+    """
+    UPDATE living_situation SET sealed = NULL
+    WHERE case_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
+                      WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
+    """,
     "DELETE FROM task WHERE kind = 'ask-for-birth' AND about IN (SELECT each::text FROM unnest($1::uuid[]) AS each)",
     "DELETE FROM person WHERE person_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.household_token WHERE household_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.one_place WHERE household_id = ANY ($1::uuid[])",
     "DELETE FROM household_change WHERE household_id = ANY ($1::uuid[])",
 )
+_FORGET_WORDS = "DELETE FROM keystore.subject_key WHERE subject_id = $1"
 _ERASE_HOUSEHOLD = """
 UPDATE household
 SET adults = 0, children = 0, infants = 0, newborn_space_from_week = '', wheelchair = false, pets = false,
@@ -58,6 +75,13 @@ UPDATE case_file SET closed_at = coalesce(closed_at, $3), arrival_code = NULL, v
     SELECT coalesce(sum(allocation.version), 0) FROM allocation WHERE allocation.case_id = $1
 ) WHERE case_id = $1 AND version = $2
 """
+# Why glass was broken is a supervisor's to read, until nobody is left whom it could tell of.
+_FORGET_GLASS = (
+    """
+    DELETE FROM keystore.subject_key USING break_glass WHERE subject_id = glass_id AND case_id = $1
+    """,
+    "UPDATE break_glass SET reason = '' WHERE case_id = $1",
+)
 _WITHDRAW_NEEDS = """
 UPDATE need SET withdrawn_at = $2, version = version + 1
 WHERE case_id = $1 AND withdrawn_at IS NULL AND met_at IS NULL
@@ -86,9 +110,6 @@ WHERE erased_at IS NULL
 ORDER BY case_id
 """
 
-# Only those that this cluster cannot have numbered: of these a search would read all, each time.
-_BEGIN_ANEW = "UPDATE household SET changed_in = DEFAULT WHERE changed_in > pg_current_xact_id()"
-
 
 class PostgresForgetting:
     def __init__(self, work: Work, secrets: Secrets) -> None:
@@ -100,6 +121,11 @@ class PostgresForgetting:
         for statement in FORGET:
             self._work.write(statement, list(subjects))
         idempotency.forget(self._work, subjects)
+
+    async def forget_words(self, household_id: HouseholdId) -> None:
+        """What was sealed of the household as a whole until now opens no more, in no backup. Whoever keeps it after
+        this in the same work keeps it with a new key."""
+        await self._work.connection.execute(_FORGET_WORDS, household_id)
 
     def bar_return(self, case: Case, source_key: str) -> None:
         """An export that names the person so does not bring them back."""
@@ -125,9 +151,6 @@ class PostgresForgetting:
             for row in rows
         ]
 
-    def begin_anew(self) -> None:
-        self._work.write(_BEGIN_ANEW)
-
     def _digest(self, case: Case, source_key: str) -> bytes:
         said = f"erased:{case.agency_id}:{source_key}".encode()
         return hmac.digest(self._secrets.digest, said, hashlib.sha256)
@@ -135,6 +158,8 @@ class PostgresForgetting:
     def erase_case(self, case: Case) -> None:
         """The household is nobody, and its case is closed. It stays as confidential as it was: an answer that
         became another by this would tell of it."""
+        for statement in _FORGET_GLASS:
+            self._work.write(statement, case.case_id)
         self._work.write(_ERASE_HOUSEHOLD, case.household_id, self._work.now)
         self._work.write(_WITHDRAW_NEEDS, case.case_id, self._work.now)
         self._work.write(_ERASE_CASE, case.case_id, case.version, self._work.now, expect=1)

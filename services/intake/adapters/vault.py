@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from services.chassis.keyring import DataKey, Keyring
+from services.chassis.keyring import DataKey, Keyring, UnreadableError
 from services.chassis.work import Work
 from services.intake.adapters.agencies import PostgresAgencies
 from services.intake.adapters.one_place import PostgresOnePlaces
@@ -126,8 +126,19 @@ class PostgresVault:
         return lambda row: self._open_person(agency_key, row["person_id"], row["wrapped"], row["sealed"])
 
     async def known(self, case: Case) -> KnownHousehold:
-        persons, secrets = tuple(await self.persons(case)), await self.secrets(case)
-        facts = case.facts
+        return await self._known(case, await self.secrets(case))
+
+    async def left(self, case: Case) -> KnownHousehold:
+        """As a backup has it that was made before one of them was erased: the key of what was said of the household
+        then is gone. Whether it hides is all that is known of that."""
+        try:
+            secrets = await self.secrets(case)
+        except UnreadableError:
+            secrets = _secrets(_said(Household((), survivor=case.facts.confidential)))
+        return await self._known(case, secrets)
+
+    async def _known(self, case: Case, secrets: HouseholdSecrets) -> KnownHousehold:
+        persons, facts = tuple(await self.persons(case)), case.facts
         household = Household(
             persons=tuple(each.person for each in persons),
             wheelchair=facts.wheelchair,

@@ -20,13 +20,13 @@ async def change_household(work: IntakeWork, edit: Edit, said: Household, named:
 
 
 async def set_safe_contact(work: IntakeWork, edit: Edit, contact: SafeContact) -> Edited:
-    editing = await begin(work, edit)
+    editing = await begin(work, edit, assigned_only=True)
     return await finish(work, editing, replace(editing.known.household, safe_contact=contact))
 
 
 async def set_places_to_avoid(work: IntakeWork, edit: Edit, avoid: frozenset[str], words: str) -> Edited:
     """From now on it is proposed none of them, and one that is held for it is let go."""
-    editing = await begin(work, edit)
+    editing = await begin(work, edit, assigned_only=True)
     return await finish(work, editing, replace(editing.known.household, avoid=avoid, avoid_words=words))
 
 

@@ -37,7 +37,7 @@ async def change_person(
 
 async def remove_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Edited:
     """Who leaves is forgotten with their key: nothing is kept of somebody whom nobody works with."""
-    editing = await begin(work, edit)
+    editing = await begin(work, edit, assigned_only=True)
     gone = editing.person(person_id)
     staying = [each for each in editing.known.persons if each != gone]
     if not staying:

@@ -1,10 +1,11 @@
 """Tell a provider whom to expect: names only under a consent for this referral, else a code. Heads matching knows."""
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from services.chassis import discretion
-from services.intake.application.ports import IntakeWork
-from services.intake.domain.consents import Purpose
+from services.intake.application.ports import IntakeWork, KnownPerson
+from services.intake.domain.consents import Consent, Purpose
 from services.intake.domain.household import AgeBand, age_band
 from services.intake.domain.ids import ArrivalCode, CaseId, PersonId, ReferralId, WorkerName
 from services.intake.domain.outcomes import ReferralState
@@ -49,7 +50,8 @@ async def disclose(work: IntakeWork, command: Disclose) -> Expected:
             consent.purpose is Purpose.SHARE_WITH_PROVIDER and consent.referral_id == command.referral_id
         )
         if of_this and consent.valid_on(work.today):
-            covered.update(dict.fromkeys(consent.persons, str(consent.consent_id)))
+            signed = {each.person_id for each in known if _may_stand_on(consent, each, work.today)}
+            covered.update(dict.fromkeys(signed, str(consent.consent_id)))
     told = [each for each in known if each.person_id in covered]
     for each in told:
         work.access_log.read(
@@ -66,6 +68,12 @@ async def disclose(work: IntakeWork, command: Disclose) -> Expected:
             for each in told
         ),
     )
+
+
+def _may_stand_on(consent: Consent, known: KnownPerson, today: date) -> bool:
+    """Whoever has come of age since then signs for themselves."""
+    grown_up = age_band(known.person, today) is AgeBand.ADULT
+    return known.person_id in consent.persons and (known.person_id == consent.signer or not grown_up)
 
 
 async def _must_be_accepted(work: IntakeWork, command: Disclose) -> None:

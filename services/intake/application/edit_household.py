@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from services.chassis import discretion
-from services.intake.application.household_changed import household_changed
+from services.intake.application.household_changed import household_changed, leavers_sign_no_more
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
 from services.intake.domain.access import Sight, assigned_from_the_start, must_act, must_see
 from services.intake.domain.agencies import Asker, Viewer
@@ -13,7 +13,7 @@ from services.intake.domain.changes import changed_fields
 from services.intake.domain.events import CaseSnapshot, HouseholdChanged
 from services.intake.domain.household import Household, checked, facts_of
 from services.intake.domain.ids import ArrivalCode, CaseId, PersonId
-from services.intake.domain.refusal import Refusal, conflict, not_found, refused
+from services.intake.domain.refusal import Refusal, conflict, denied, not_found, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +51,34 @@ class Edited:
 
 def must_know(found: Case | None, viewer: Viewer) -> Case:
     """The case, for whoever may read its persons. What was erased is as if it had never been there."""
-    case = must_act(found, viewer)
-    if must_see(case, viewer)[1] is not Sight.FULL:
-        raise refused("police-write-mostly", "Police do not read households.")
+    case = _must_read(found, viewer)
     if case.facts.nobody:
         raise not_found()
     return case
 
 
-async def begin(work: IntakeWork, edit: Edit, closed_too: bool = False) -> Editing:
-    """Raises Refusal (conflict, "household-changed") when the household is another than its worker saw."""
+def _must_read(found: Case | None, viewer: Viewer) -> Case:
+    case = must_act(found, viewer)
+    if must_see(case, viewer)[1] is not Sight.FULL:
+        raise refused("police-write-mostly", "Police do not read households.")
+    return case
+
+
+async def begin(
+    work: IntakeWork, edit: Edit, *, closed_too: bool = False, assigned_only: bool = False
+) -> Editing:
+    """Raises Refusal (conflict, "household-changed") when the household is another than its worker saw.
+
+    `assigned_only`: not through broken glass, which is for reading and for what cannot wait until somebody comes
+    who is assigned.
+    """
     found = await work.cases.approach(edit.case_id, edit.asker)
+    if closed_too and _must_read(found.case, found.viewer).facts.nobody:
+        # Not as if absent: who erased it and did not hear so gets the answer when they send the command again.
+        raise refused("household-erased", "The household was erased with its last person.")
     case = must_know(found.case, found.viewer)
+    if assigned_only and case.confidential and not case.assigned:
+        raise denied("assigned-only", "In an emergency this waits for somebody who is assigned to the case.")
     if not closed_too:
         case.must_be_open()
     if case.facts.revision != edit.expected_revision:
@@ -105,6 +121,8 @@ async def finish(
     if case.closed_at is None:
         now = replace(case, facts=after.facts, arrival_code=code)
         await household_changed(work, now, before, after)
+    else:
+        await leavers_sign_no_more(work, case, before, after)
     newly_hidden = after.facts.confidential and not before.facts.confidential
     if newly_hidden:
         await hide_together(work, case, editing.viewer)

@@ -1,14 +1,15 @@
 """Make everything that is kept of a person unreadable for ever."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.intake.application.edit_household import Edit, Edited, begin, finish
 from services.intake.application.household_changed import household_changed
 from services.intake.application.ports import IntakeWork, KnownHousehold
 from services.intake.domain.cases import Case
+from services.intake.domain.contact import NOBODY
 from services.intake.domain.events import CaseErased
 from services.intake.domain.ids import PersonId
-from services.intake.domain.refusal import denied
 
 NO_REVISION = 0
 
@@ -17,10 +18,11 @@ async def erase_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Edi
     """The key goes first, then all that could name the person. With the last person the household and its case
     go, and the others are told to forget it. It may be done when the case is closed: nobody works with them any
     more, and the right stays.
+
+    What was said of the household as a whole was said with the person: no backup of it opens any more, and words of
+    which nobody can tell whose they were go. Whoever is left says anew how to reach them.
     """
-    editing = await begin(work, edit, closed_too=True)
-    if editing.case.confidential and not editing.case.assigned:
-        raise denied("assigned-only", "In an emergency nobody is erased.")
+    editing = await begin(work, edit, closed_too=True, assigned_only=True)
     erased = editing.person(person_id)
     work.forgetting.bar_return(editing.case, erased.source_key)
     staying = [each for each in editing.known.persons if each != erased]
@@ -28,7 +30,9 @@ async def erase_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Edi
         await erase_case(work, editing.case, [person_id], editing.known)
         return Edited(NO_REVISION)
     work.forgetting.forget([person_id])
-    return await finish(work, editing, persons=staying)
+    await work.forgetting.forget_words(editing.case.household_id)
+    left = replace(editing.known.household, safe_contact=NOBODY, avoid_words="")
+    return await finish(work, editing, left, persons=staying)
 
 
 async def erase_case(

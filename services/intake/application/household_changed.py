@@ -29,10 +29,17 @@ async def household_changed(
     """
     set_looks(work, case, before, after)
     if before is not None and after is not None:
-        left = {each.person_id for each in before.persons} - {each.person_id for each in after.persons}
-        if left:
-            await end_signatures(work, case, left, present=False)
+        await leavers_sign_no_more(work, case, before, after)
         await follow_household(work, case, after.household.persons)
+
+
+async def leavers_sign_no_more(
+    work: IntakeWork, case: Case, before: KnownHousehold, after: KnownHousehold
+) -> None:
+    """All that follows on a closed case, too: a consent does not outlive its signer."""
+    left = {each.person_id for each in before.persons} - {each.person_id for each in after.persons}
+    if left:
+        await end_signatures(work, case, left, present=False)
 
 
 def known_persons(household: Household, source_keys: Sequence[str] = ()) -> tuple[KnownPerson, ...]:

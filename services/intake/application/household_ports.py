@@ -34,6 +34,10 @@ class Forgetting(Protocol):
 
     def forget(self, subjects: Sequence[UUID]) -> None: ...
 
+    async def forget_words(self, household_id: HouseholdId) -> None:
+        """What was said of the household as a whole until now; what is kept of it after this, has a new key."""
+        ...
+
     def bar_return(self, case: Case, source_key: str) -> None:
         """An export that names the person so does not bring them back."""
         ...
@@ -41,10 +45,6 @@ class Forgetting(Protocol):
     async def barred(self, case: Case, source_keys: Sequence[str]) -> set[str]: ...
 
     async def keyless(self) -> list[Keyless]: ...
-
-    def begin_anew(self) -> None:
-        """Whatever changed is numbered as of now: another cluster's transactions count from elsewhere."""
-        ...
 
     def erase_case(self, case: Case) -> None:
         """The household is nobody any more, and its case closed with all of its needs."""

@@ -26,7 +26,7 @@ async def split_household(work: IntakeWork, edit: Edit, leaving: Collection[Pers
     No need, hand-off point or safe contact goes along: those who part may part from each other. Places to avoid
     do, and whoever splits a confidential household is assigned to both.
     """
-    editing = await begin(work, edit)
+    editing = await begin(work, edit, assigned_only=True)
     ids = set(leaving)
     apart = [editing.person(each) for each in ids]
     if not apart or len(apart) == len(editing.known.persons):
