@@ -110,6 +110,9 @@ WHERE erased_at IS NULL
 ORDER BY case_id
 """
 
+# Only those that this cluster cannot have numbered: of these a search would read all, each time.
+_BEGIN_ANEW = "UPDATE household SET changed_in = DEFAULT WHERE changed_in > pg_current_xact_id()"
+
 
 class PostgresForgetting:
     def __init__(self, work: Work, secrets: Secrets) -> None:
@@ -150,6 +153,9 @@ class PostgresForgetting:
             )
             for row in rows
         ]
+
+    def begin_anew(self) -> None:
+        self._work.write(_BEGIN_ANEW)
 
     def _digest(self, case: Case, source_key: str) -> bytes:
         said = f"erased:{case.agency_id}:{source_key}".encode()

@@ -19,6 +19,11 @@ async def keyless(work: IntakeWork) -> list[Keyless]:
     return await work.forgetting.keyless()
 
 
+async def begin_anew(work: IntakeWork) -> None:
+    """What searches read by starts from this cluster's own count again."""
+    work.forgetting.begin_anew()
+
+
 async def forget_again(work: IntakeWork, found: Keyless) -> None:
     """Their keys are gone, so nobody could read them; now nobody counts them either."""
     case = await work.cases.find(found.case_id, NOBODY)

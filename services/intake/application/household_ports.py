@@ -46,6 +46,10 @@ class Forgetting(Protocol):
 
     async def keyless(self) -> list[Keyless]: ...
 
+    def begin_anew(self) -> None:
+        """Whatever changed is numbered as of now: another cluster's transactions count from elsewhere."""
+        ...
+
     def erase_case(self, case: Case) -> None:
         """The household is nobody any more, and its case closed with all of its needs."""
         ...
