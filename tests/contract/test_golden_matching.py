@@ -48,6 +48,7 @@ EVENTS: list[Event] = [
     events.OccupancyStarted(CASE, REFERRAL, NEED, FIRST, LAST),
     events.OccupancyExtended(CASE, REFERRAL, LAST),
     events.OccupancyEnded(CASE, REFERRAL, LAST),
+    events.PlaceOutgrown(CASE, REFERRAL, NEED),
     events.NeedAllocated(CASE, NEED, ALLOCATION, 30),
     events.NeedDeallocated(CASE, NEED, ALLOCATION),
     UNMATCHED,

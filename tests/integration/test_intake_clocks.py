@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aid.common.v1 import common_pb2 as common
+from aid.intake.v1 import consents_pb2 as consents
 from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import households_pb2 as households
 from aid.intake.v1 import intake_pb2 as messages
@@ -26,6 +27,7 @@ from tests.support.intake import (
     MANAGER,
     NOON,
     OFFICER,
+    OPERATOR,
     OUTREACH,
     Intake,
     lodging,
@@ -111,7 +113,7 @@ async def test_meals_are_no_place_to_sleep(intake: Intake) -> None:
     meals = messages.NeedInput(kind=common.NEED_KIND_FOOD, nights=30)
     opened = await opened_case(intake, lodging(10), meals)
     await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
-    eats = {"case_id": opened.case_id, "referral_id": new_id(), "need_id": opened.need_ids[1]}
+    eats: dict[str, Any] = {"case_id": opened.case_id, "referral_id": new_id(), "need_id": opened.need_ids[1]}
     proposed = matching.ReferralProposed(**eats, from_date=day(0), nights=30)
     proposed.expires_at.FromDatetime(NOON)
     await intake.hear(
@@ -572,3 +574,56 @@ async def test_clocks_that_ring_while_workers_act_on_the_same_households_lose_an
         assert len({(one.last_night, one.days_left) for one in endings}) == len(endings)
         assert len(await told(intake, each.case_id, events.StayEnded)) == 1
     assert len(await alarms(intake)) == 6
+
+
+async def test_for_a_household_that_grew_out_of_its_place_a_larger_one_is_looked_for_once(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake, lodging(10))
+    [met] = opened.need_ids
+    referral_id = await moves_in(intake, opened.case_id, 10, need_id=met)
+    grown = matching.PlaceOutgrown(case_id=opened.case_id, referral_id=referral_id, need_id=met)
+    await intake.hear_together(grown, grown)
+    await intake.hear(grown)
+    _, larger = await needs(intake, opened.case_id)
+    assert (larger.need.kind, larger.need.urgency) == (common.NEED_KIND_LODGING, common.URGENCY_SOON)
+    assert (larger.need.from_date, larger.need.nights) == (day(1), 9)
+    reports = await told(intake, opened.case_id, events.NeedReported)
+    assert [each.need.need_id for each in reports] == [met, larger.need.need_id]
+
+
+async def test_no_larger_place_is_looked_for_when_the_stay_is_over_or_the_search_has_ended(
+    intake: Intake,
+) -> None:
+    for over in (True, False):
+        opened = await opened_case(intake, lodging(10))
+        [met] = opened.need_ids
+        referral_id = await moves_in(intake, opened.case_id, 10, need_id=met)
+        if over:
+            ended = matching.OccupancyEnded(
+                case_id=opened.case_id, referral_id=referral_id, until_date=day(0)
+            )
+            await intake.hear(ended)
+        else:
+            await search_ended(intake, opened.case_id)
+        await intake.hear(
+            matching.PlaceOutgrown(case_id=opened.case_id, referral_id=referral_id, need_id=met)
+        )
+        assert [each.need.need_id for each in await needs(intake, opened.case_id)] == [met]
+
+
+async def search_ended(intake: Intake, case_id: str) -> None:
+    """The household allowed the search, in writing, and does not any more."""
+    text = consents.ConsentText(
+        version="search-1", language="en", purpose=consents.CONSENT_PURPOSE_SEARCH, body="May we go on?"
+    )
+    await intake.ask("PutConsentText", consents.PutConsentTextRequest(text=text), OPERATOR)
+    seen = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=case_id), OUTREACH)
+    mother = seen.household.persons[0].person_id
+    given = consents.RecordConsentRequest(
+        case_id=case_id, person_ids=[mother], signer_id=mother, text_version="search-1", text_language="en",
+        purpose=consents.CONSENT_PURPOSE_SEARCH, evidence=consents.CONSENT_EVIDENCE_PAPER, until_date=day(60),
+    )  # fmt: skip
+    consent_id = (await intake.ask("RecordConsent", given, OUTREACH)).consent_id
+    ended = consents.RevokeConsentRequest(case_id=case_id, consent_id=consent_id)
+    await intake.ask("RevokeConsent", ended, OUTREACH)

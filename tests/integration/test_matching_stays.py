@@ -186,3 +186,92 @@ async def test_a_snapshot_tells_the_places_that_are_taken(world: World) -> None:
     snapshot = (await world.said(REFERRALS, case_id))[-1]
     [taken] = snapshot.occupancies
     assert (taken.referral_id, taken.from_date, taken.last_night) == (referral_id, TONIGHT, "2026-03-04")
+
+
+async def lodged(world: World, nights: int, *, of: common.Facts) -> tuple[str, common.Need, str]:
+    """A household that lives in the first place that is found for it; its case, its need and its referral."""
+    (case_id,) = cases(1)
+    need = lodging(nights)
+    held = (await world.tonight(of, need, case_id)).held
+    await world.client(case_id, held.referral_id, True)
+    await world.provider(held.referral_id, True)
+    await world.check_in(held.referral_id)
+    return case_id, need, held.referral_id
+
+
+def grown(case_id: str, of: common.Facts) -> intake.HouseholdChanged:
+    return intake.HouseholdChanged(case_id=case_id, facts=of)
+
+
+async def outgrown(world: World) -> list[said.PlaceOutgrown]:
+    return [each for each in await world.said(REFERRALS) if isinstance(each, said.PlaceOutgrown)]
+
+
+async def test_of_a_place_that_a_household_grew_out_of_is_told_once_for_so_many_heads(world: World) -> None:
+    await world.offer(6)
+    case_id, need, referral_id = await lodged(world, 4, of=facts(2))
+    told = said.PlaceOutgrown(case_id=case_id, referral_id=referral_id, need_id=need.need_id)
+
+    await world.hear(grown(case_id, facts(2, revision=2, pets=True)))
+    assert await outgrown(world) == []
+    bigger = grown(case_id, facts(2, infants=1, revision=3))
+    await world.hear(bigger)
+    await world.hear(bigger)
+    await world.hear(grown(case_id, facts(2, infants=1, revision=4, pets=True)))
+    assert await outgrown(world) == [told]
+
+    await world.hear(grown(case_id, facts(2, infants=2, revision=5)))
+    assert await outgrown(world) == [told, told]
+    await world.hear(grown(case_id, facts(2, revision=6)), grown(case_id, facts(2, revision=7)))
+    await world.hear(grown(case_id, facts(2, infants=2, revision=8)))
+    assert await outgrown(world) == [told, told, told]
+    await world.check_out(referral_id)
+    await world.hear(grown(case_id, facts(2, infants=3, revision=9)))
+    assert len(await outgrown(world)) == 3
+
+
+async def test_a_newborn_who_comes_during_the_stay_counts_and_one_who_comes_later_does_not(
+    world: World,
+) -> None:
+    await world.offer(6)
+    case_id, _, referral_id = await lodged(world, 3, of=facts(1))
+    await world.hear(grown(case_id, facts(1, revision=2, newborn_space_from_week="2026-W11")))
+    assert await outgrown(world) == []
+    # The stay lasts into that week now.
+    await world.ask("ExtendOccupancy", longer(case_id, referral_id, "2026-03-09"), INTAKE)
+    assert [each.referral_id for each in await outgrown(world)] == [referral_id]
+
+
+async def test_a_room_is_outgrown_by_its_limit_or_by_a_child_where_none_may_live(world: World) -> None:
+    adults = pb.Rules(max_persons=2, children=False, without_children=True, wheelchair=True, pets=True)
+    await world.offer(2, unit=pb.UNIT_ROOM, rules=adults)
+    crowded, _, first = await lodged(world, 3, of=facts(1))
+    parent, _, second = await lodged(world, 3, of=facts(1))
+    await world.hear(grown(crowded, facts(2, revision=2)), grown(parent, facts(1, infants=1, revision=2)))
+    assert [each.referral_id for each in await outgrown(world)] == [second]
+    await world.hear(grown(crowded, facts(3, revision=3)))
+    assert [each.referral_id for each in await outgrown(world)] == [second, first]
+
+
+async def test_who_moves_into_a_larger_place_no_longer_has_the_one_before(world: World) -> None:
+    before = await world.offer(1)
+    after = await world.offer(2, name="West shelter")
+    case_id, _, first = await lodged(world, 4, of=facts(1))
+    if await world.nights(before) != [(1, 1)] * 4 + [(1, 0)] * 3:
+        before, after = after, before
+    bigger = facts(1, infants=1, revision=2)
+    await world.hear(grown(case_id, bigger))
+    await world.advance(DAY)
+    next_one = lodging(3, "2026-03-03", common.URGENCY_SOON)
+    held = (await world.tonight(bigger, next_one, case_id)).held
+    await world.client(case_id, held.referral_id, True)
+    await world.provider(held.referral_id, True)
+    assert "OccupancyEnded" not in await world.told(case_id)
+    await world.check_in(held.referral_id)
+    assert (await world.told(case_id))[-2:] == ["OccupancyStarted", "OccupancyEnded"]
+    [left] = [each for each in await world.said(REFERRALS) if isinstance(each, said.OccupancyEnded)]
+    assert (left.referral_id, left.until_date) == (first, "2026-03-03")
+    assert [taken for _, taken in await world.nights(before)] == [0] * 7
+    assert [taken for _, taken in await world.nights(after)][:4] == [2, 2, 2, 0]
+    assert len(await outgrown(world)) == 1
+    await world.consistent()

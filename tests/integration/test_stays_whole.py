@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from aid.common.v1 import common_pb2 as common
+from aid.intake.v1 import households_pb2 as households
 from aid.intake.v1 import stays_pb2 as stays
+from aid.intake.v1.intake_pb2 import NeedView, Person
 
 from services.chassis.errors import AidError
 from services.chassis.timers import Timers
@@ -81,3 +84,47 @@ async def test_a_household_whose_stay_ends_is_held_the_next_place_before_it_has_
         await days_pass(world, 9)
         [alarm] = (await asked(world, "ListAlarms", stays.ListAlarmsRequest())).alarms
         assert (alarm.case_id, alarm.ended_on) == (opened.case_id, day(16))
+
+
+async def test_a_household_that_grew_out_of_its_place_moves_into_a_larger_one(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    async with twin(stack, tmp_path) as world:
+        small = await world.matching.offer(2, name="East shelter")
+        opened = await asked(world, "OpenCase", open_request(lodging(6), find_tonight=True))
+        first = opened.tonight.held.referral_id
+        await world.deliver()
+        await moves_in(world, opened.case_id, first)
+        large = await world.matching.offer(3, name="West shelter")
+
+        newborn = households.AddPersonRequest(
+            case_id=opened.case_id, expected_revision=1, person=Person(birth_date=day(0), relationship=2)
+        )
+        await asked(world, "AddPerson", newborn)
+        await world.deliver()
+        # It stays where it is until the larger place, from tomorrow on, is agreed on and taken.
+        [_, larger] = await lodging_needs(world, opened.case_id)
+        assert (larger.need.from_date, larger.need.nights, larger.need.urgency) == (
+            day(1),
+            5,
+            common.URGENCY_SOON,
+        )
+        [held] = larger.referrals
+        await world.matching.client(opened.case_id, held.referral_id, True)
+        await world.matching.provider(held.referral_id, True)
+        await days_pass(world, 1)
+        await world.matching.check_in(held.referral_id)
+        await world.deliver()
+
+        lived = (await asked(world, "ListStays", stays.ListStaysRequest(case_id=opened.case_id))).stays
+        assert [(each.from_date, each.ended_on) for each in lived] == [(day(0), day(1)), (day(1), "")]
+        assert [each.state for each in await lodging_needs(world, opened.case_id)] == ["met", "met"]
+        assert [taken for _, taken in await world.matching.nights(small)] == [0] * 7
+        assert [taken for _, taken in await world.matching.nights(large)] == [3] * 5 + [0] * 2
+        assert (await asked(world, "ListAlarms", stays.ListAlarmsRequest())).alarms == []
+        await world.matching.consistent()
+
+
+async def lodging_needs(world: Twin, case_id: str) -> list[NeedView]:
+    shown = (await world.intake.case(case_id, OUTREACH)).needs
+    return [each for each in shown if each.need.kind == common.NEED_KIND_LODGING]

@@ -85,6 +85,24 @@ def what_comes_next(last_night: date, today: date) -> NeedRequest:
     )
 
 
+def larger_place(stay: Stay, today: date) -> NeedRequest | None:
+    """The place to look for when a household has grown out of this one: from tomorrow, for the nights that it
+    was to have. None when tonight is the last of them: what comes next is looked for in any case."""
+    tomorrow = today + timedelta(days=1)
+    nights = NEXT_NIGHTS if stay.last_night is None else (stay.last_night - today).days
+    if nights < 1:
+        return None
+    return NeedRequest(
+        need_id=None,
+        kind=NeedKind.LODGING,
+        item_id="",
+        quantity=0,
+        from_date=max(stay.from_date, tomorrow),
+        nights=min(nights, MOST_NIGHTS),
+        urgency=Urgency.SOON,
+    )
+
+
 def searched_for(needs: Iterable[Need]) -> Need | None:
     """The open need that already looks for a place to live, if there is one: the one that begins first."""
     lodging = [need for need in needs if need.kind is NeedKind.LODGING]

@@ -14,6 +14,7 @@ from services.chassis.envelope import Received
 from services.intake.application import follow_referrals as follow
 from services.intake.application.follow_allocations import allocation_told
 from services.intake.application.follow_stays import StayTold, stay_ends, stay_extended
+from services.intake.application.larger_place import place_outgrown
 from services.intake.application.place_requests import forget_place
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.ids import AllocationId, CaseId, NeedId, ReferralId
@@ -36,6 +37,7 @@ def handlers() -> Mapping[str, Handler[IntakeWork]]:
             _on(matching.OccupancyStarted, _stay_started),
             _on(matching.OccupancyExtended, _stay_extended),
             _on(matching.OccupancyEnded, _stay_ended),
+            _on(matching.PlaceOutgrown, _outgrown),
             _on(matching.NeedAllocated, _allocated),
             _on(matching.NeedDeallocated, _deallocated),
             _on(matching.NeedUnmatched, _unmatched),
@@ -94,6 +96,11 @@ async def _stay_ended(event: matching.OccupancyEnded, work: IntakeWork) -> None:
         await forget_place(work, _case(event))
         return
     await stay_ends(work, _case(event), referral_id, date.fromisoformat(event.until_date))
+
+
+async def _outgrown(event: matching.PlaceOutgrown, work: IntakeWork) -> None:
+    if not await _is_place_request(event, work):
+        await place_outgrown(work, _case(event), ReferralId(UUID(event.referral_id)))
 
 
 async def _allocated(event: matching.NeedAllocated, work: IntakeWork) -> None:

@@ -7,7 +7,8 @@ from datetime import date
 
 from services.chassis.work import Work
 from services.matching.adapters import rows
-from services.matching.domain.ids import CaseId, OccupancyId, ReferralId
+from services.matching.application.views import Dwelling
+from services.matching.domain.ids import CaseId, NeedId, OccupancyId, ReferralId
 from services.matching.domain.occupancies import Occupancy
 
 _COLUMNS = "occupancy_id, offer_id, case_id, referral_id, units, from_date, until_date, ended"
@@ -21,6 +22,17 @@ WHERE occupancy_id = $1
 
 _TELL_AGAIN = """
 UPDATE occupancy SET told_as_of = greatest(told_as_of, $3) WHERE source_id = $1 AND source_key = ANY ($2::text[])
+"""
+_LODGED = f"""
+SELECT y.occupancy_id, y.offer_id, y.case_id, y.referral_id, y.units, y.from_date, y.until_date, y.ended,
+    y.outgrown_persons, r.need_id, {rows.OFFER_COLUMNS}, {rows.FACTS_COLUMNS}
+FROM occupancy AS y
+JOIN referral AS r USING (referral_id)
+JOIN offer AS o ON o.offer_id = y.offer_id
+JOIN household AS h ON h.case_id = y.case_id
+WHERE y.case_id = ANY ($1) AND NOT y.ended AND y.until_date > $2 AND r.shares IS NULL AND o.kind = 'lodging'
+  AND NOT h.closed
+ORDER BY y.occupancy_id
 """
 
 
@@ -69,6 +81,24 @@ class PostgresOccupancies:
             _SAVE, occupancy.occupancy_id, occupancy.offer_id, occupancy.units, occupancy.from_date,
             occupancy.until, occupancy.ended,
         )  # fmt: skip
+
+    async def lodged(self, case_ids: Collection[CaseId], today: date) -> Sequence[Dwelling]:
+        found = await self._work.connection.fetch(_LODGED, list(case_ids), today)
+        return [
+            Dwelling(
+                rows.occupancy(row),
+                NeedId(row["need_id"]),
+                rows.offer(row),
+                rows.facts(row),
+                row["outgrown_persons"],
+            )
+            for row in found
+        ]
+
+    def tell_outgrown(self, occupancy_id: OccupancyId, persons: int | None) -> None:
+        self._work.write(
+            "UPDATE occupancy SET outgrown_persons = $2 WHERE occupancy_id = $1", occupancy_id, persons
+        )
 
     async def _where(self, condition: str, *arguments: object) -> list[Occupancy]:
         found = await self._work.connection.fetch(

@@ -23,6 +23,11 @@ from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.offers import Offer, Rules, Unit
 from services.matching.domain.referrals import Referral, ReferralState
 
+# The columns that `facts` reads, of `household AS h`.
+FACTS_COLUMNS = """
+    h.adults, h.children, h.infants, h.newborn_week, h.wheelchair, h.pets, h.unsheltered, h.confidential,
+    h.area, h.revision, h.avoid, h.one_place, h.one_place_revision
+"""
 # The columns that `standing_need` reads, of `need AS n JOIN household AS h`.
 NEED_COLUMNS = """
     n.need_id, n.case_id, n.kind, n.urgency, n.item_id, n.quantity, n.from_date, n.nights, n.size, n.latest_date,

@@ -77,6 +77,7 @@ _SIMPLE = {
     events.ReferralRejected: said.ReferralRejected,
     events.ReferralExpired: said.ReferralExpired,
     events.ReferralWithdrawn: said.ReferralWithdrawn,
+    events.PlaceOutgrown: said.PlaceOutgrown,
 }
 
 
@@ -91,6 +92,7 @@ def message(event: Event) -> Message:
             | events.ReferralRejected()
             | events.ReferralExpired()
             | events.ReferralWithdrawn()
+            | events.PlaceOutgrown()
         ):
             return _SIMPLE[type(event)](
                 case_id=str(event.case_id), referral_id=str(event.referral_id), need_id=str(event.need_id)

@@ -42,6 +42,8 @@ class Agenda:
     left: set[Left] = field(default_factory=set)
     # Referrals that their household allows no more.
     closing: set[ReferralId] = field(default_factory=set)
+    # Cases whose household moved in, or stays longer.
+    housed: set[CaseId] = field(default_factory=set)
     # Referrals with a place of their own that changed: whoever shares it follows. And the nights, until before the
     # second day, that their household no longer has.
     led: set[ReferralId] = field(default_factory=set)
@@ -61,6 +63,7 @@ class Agenda:
             self.left,
             self.closing,
             self.led,
+            self.housed,
         )
         return any(noted) or self.places_round or self.goods_round
 
@@ -89,6 +92,7 @@ class Agenda:
             self.closing,
             self.led,
             self.vacated,
+            self.housed,
         ):
             noted.clear()
         self.places_round = self.goods_round = False

@@ -52,6 +52,7 @@ async def extend_occupancy(
     work.one_places.take(nights_held(referral, occupancy.until, until), or_leave=True)
     work.concern(case_id)
     work.occupancies.save(replace(occupancy, until=until))
+    work.agenda.housed.add(case_id)
     await work.arm(STAY_ENDS, str(occupancy.occupancy_id), work.terms.calendar.leave_on(until))
     work.say(OccupancyExtended(case_id, referral_id, last_night))
     return last_night

@@ -37,6 +37,7 @@ async def move_in(work: MatchingWork, arrived: Referral) -> None:
     work.referrals.save(arrived)
     work.occupancies.start(occupancy)
     work.needs.place(arrived.need_id)
+    work.agenda.housed.add(arrived.case_id)
     ends_at = work.terms.calendar.leave_on(arrived.until)
     await work.arm(STAY_ENDS, str(occupancy.occupancy_id), ends_at)
     last = last_night(arrived.from_date, arrived.nights)

@@ -15,6 +15,7 @@ from services.matching.application.terms import Shown, Terms
 from services.matching.application.views import (
     Allocation,
     DeskEntry,
+    Dwelling,
     HouseholdNights,
     KnownHousehold,
     Listed,
@@ -219,6 +220,14 @@ class Occupancies(Protocol):
     async def untold(self, source_id: str, as_of: date) -> Sequence[Occupancy]: ...
 
     async def imported(self, source_id: str, source_keys: Collection[str]) -> Mapping[str, Occupancy]: ...
+
+    async def lodged(self, case_ids: Collection[CaseId], today: date) -> Sequence[Dwelling]:
+        """Where these households lodge, tonight or later, by a referral whose place is their own; closed cases
+        live nowhere."""
+        ...
+
+    def tell_outgrown(self, occupancy_id: OccupancyId, persons: int | None) -> None:
+        """Remember for how many heads the place was said to be too small; None: it is not."""
 
     def start(self, occupancy: Occupancy, source: tuple[str, str] | None = None) -> None: ...
 

@@ -7,6 +7,7 @@ from services.matching.application.close_referrals import close_referrals
 from services.matching.application.expire_hold import expire_holds
 from services.matching.application.give import give, seeks
 from services.matching.application.goods_round import goods_round
+from services.matching.application.outgrown import tell_outgrown
 from services.matching.application.ports import MatchingWork
 from services.matching.application.share_place import follow_leaders
 from services.matching.application.unserved import tell_unserved
@@ -48,6 +49,7 @@ async def settle(work: MatchingWork) -> None:
     await give(work, seeking, agenda.freed)
     if agenda.goods_round:
         await goods_round(work)
+    await tell_outgrown(work, (agenda.cases | agenda.housed) - agenda.closed)
     agenda.clear()
 
 

@@ -10,6 +10,7 @@ from services.matching.application.terms import Shown
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import AllocationId, CaseId, NeedId, OfferId
 from services.matching.domain.needs import Need, NeedState, Unmatched, WaitingNeed
+from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.offers import Offer
 
 
@@ -53,6 +54,17 @@ class HouseholdNights:
     case_id: CaseId
     first: date
     until: date
+
+
+@dataclass(frozen=True, slots=True)
+class Dwelling:
+    """A household and the place it lives in. `told_persons`: for how many heads it was said to be too small."""
+
+    occupancy: Occupancy
+    need_id: NeedId
+    offer: Offer
+    facts: Facts
+    told_persons: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,15 @@ class OccupancyEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceOutgrown:
+    """The household that lives there has grown, and the place is too small for it."""
+
+    case_id: CaseId
+    referral_id: ReferralId
+    need_id: NeedId
+
+
+@dataclass(frozen=True, slots=True)
 class NeedAllocated:
     case_id: CaseId
     need_id: NeedId
@@ -141,6 +150,7 @@ CaseEvent = (
     | OccupancyStarted
     | OccupancyExtended
     | OccupancyEnded
+    | PlaceOutgrown
     | NeedAllocated
     | NeedDeallocated
     | NeedUnmatched

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from services.matching.domain.household import Facts
 from services.matching.domain.ids import CaseId, OccupancyId, OfferId, ReferralId
+from services.matching.domain.offers import Offer, Request, failed_rules
 from services.matching.domain.refusal import invalid
 
 
@@ -36,6 +38,15 @@ class Occupancy:
         if asked < self.from_date or asked > (self.until or today):
             raise invalid("until-date-outside-stay", "The day is not one of the stay.")
         return asked
+
+
+def too_small(offer: Offer, units: int, from_date: date, until: date, facts: Facts) -> bool:
+    """Whether a household that lives in a place, in so many of its units, has grown out of it. Only what comes of
+    its growing counts: a rule that says no for another reason is nothing that a larger place mends.
+    """
+    request = Request(offer.kind, from_date, (until - from_date).days, facts)
+    crowded = "max-persons" in failed_rules(offer, request) or request.units_of(offer.unit) > units
+    return crowded or (not offer.rules.children and facts.with_children(request.last_night))
 
 
 def last_night(from_date: date, nights: int) -> date:
