@@ -283,6 +283,7 @@ def _told(known: KnownPerson) -> dict[str, Any]:
         "contact": person.contact,
         "aliases": list(person.aliases),
         "source_key": known.source_key,
+        "source_due": _iso(known.source_due),
     }
 
 
@@ -298,7 +299,7 @@ def _read(person_id: PersonId, told: dict[str, Any]) -> KnownPerson:
         contact=told["contact"],
         aliases=tuple(told.get("aliases", ())),
     )
-    return KnownPerson(person_id, person, told["source_key"])
+    return KnownPerson(person_id, person, told["source_key"], _date(told.get("source_due")))
 
 
 def _iso(day: date | None) -> str | None:

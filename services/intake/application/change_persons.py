@@ -42,6 +42,7 @@ async def remove_person(work: IntakeWork, edit: Edit, person_id: PersonId) -> Ed
     staying = [each for each in editing.known.persons if each != gone]
     if not staying:
         raise refused("last-person", "The last person cannot leave; close the case, or erase the person.")
+    work.imports.stay_away(editing.case, gone.source_key)
     work.forgetting.forget([person_id])
     return await finish(work, editing, persons=staying)
 

@@ -41,6 +41,7 @@ async def erase_case(
     """The household is nobody any more, and the others forget its case."""
     work.forgetting.forget([*persons, case.household_id, case.case_id])
     work.forgetting.erase_case(case)
+    await work.imports.unname(case.household_id)
     work.allocations.forget(case.case_id)
     work.tell(CaseErased(case.case_id))
     work.changed(case.case_id)

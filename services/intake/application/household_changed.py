@@ -46,6 +46,6 @@ def known_persons(household: Household, source_keys: Sequence[str] = ()) -> tupl
     """The persons of a new household, each with a new id, and the name the exporting system has for them."""
     keys = source_keys or ("",) * len(household.persons)
     return tuple(
-        KnownPerson(PersonId(uuid7()), person, key)
+        KnownPerson(PersonId(uuid7()), person, key, person.due_date if key else None)
         for person, key in zip(household.persons, keys, strict=True)
     )

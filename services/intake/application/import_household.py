@@ -48,12 +48,14 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
         raise LookupError("an imported household has lost its case")
     if case.facts.nobody:
         raise refused("household-erased", "The household was erased here; an export does not bring it back.")
-    row = await _without_erased(work, case, row)
+    row = await _without_gone(work, case, row)
     if known.digest == digest:
         return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), ImportOutcome.UNCHANGED)
     if case.closed_at is not None and not row.closed:
         returned = replace(row, household=row.household.hiding_since(case.confidential))
-        return await create_case(work, source, returned, digest)
+        created = await create_case(work, source, returned, digest)
+        work.imports.stay_away_too(case.case_id, created.case_id)
+        return created
     changed = await reconcile_household(work, case, row, source.as_of)
     work.history.replace(case.case_id, case.agency_id, row.history, source.imported_by)
     remembered = Imported(case.household_id, case.case_id, digest)
@@ -62,15 +64,16 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
     return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), outcome)
 
 
-async def _without_erased(work: IntakeWork, case: Case, row: ImportedHousehold) -> ImportedHousehold:
-    """The row without persons who were erased here."""
+async def _without_gone(work: IntakeWork, case: Case, row: ImportedHousehold) -> ImportedHousehold:
+    """The row without persons who were erased here, or whom workers know to have left the household."""
     barred = await work.forgetting.barred(case, row.person_source_keys)
+    barred |= await work.imports.staying_away(case, row.person_source_keys)
     if not barred:
         return row
     together = zip(row.person_source_keys, row.household.persons, strict=True)
     left = [(key, person) for key, person in together if key not in barred]
     if not left:
-        raise refused("persons-erased", "Everybody of the household was erased here.")
+        raise refused("persons-erased", "Everybody of the household was erased here, or left it.")
     household = replace(row.household, persons=tuple(person for _, person in left))
     return replace(row, household=household, person_source_keys=tuple(key for key, _ in left))
 

@@ -92,6 +92,8 @@ class KnownPerson:
     person_id: PersonId
     person: Person
     source_key: str = field(default="", repr=False)
+    source_due: date | None = field(default=None, repr=False)
+    """The due date that the last export said: what differs from it is a worker's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,20 @@ class Imports(Protocol):
     def remember(self, source_id: str, source_key: str, imported: Imported) -> None: ...
     def digest(self, content: bytes) -> bytes: ...
     async def outcomes(self, source_id: str, after: str) -> list[ImportedNeed]: ...
+
+    def stay_away(self, case: Case, source_key: str) -> None:
+        """Who left the household is not brought back into it by an export that still names them so."""
+        ...
+
+    async def staying_away(self, case: Case, source_keys: Sequence[str]) -> set[str]: ...
+
+    def stay_away_too(self, before: CaseId, now: CaseId) -> None:
+        """Who left the household of the case before stays away from that of the case that follows it, too."""
+        ...
+
+    async def unname(self, household_id: HouseholdId) -> None:
+        """An erased household: its row can be found by who asks with the name, and tells the name to nobody."""
+        ...
 
 
 class History(Protocol):

@@ -17,7 +17,7 @@ from services.intake.domain.events import (
     NeedReported,
     NeedWithdrawn,
 )
-from services.intake.domain.household import Facts, facts_of
+from services.intake.domain.household import Facts, Person, facts_of
 from services.intake.domain.ids import ArrivalCode, NeedId, PersonId, WorkerName
 from services.intake.domain.imports import ImportedHousehold, mark, what
 from services.intake.domain.needs import Need, need_of
@@ -31,6 +31,8 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
     after = _household(before, row, as_of)
     facts, vault_changed = after.facts, after != before
     if vault_changed:
+        if left := _left(before, after):
+            work.forgetting.forget(left)
         await work.vault.change(case, after)
         work.changes.record(case, facts.revision, changed_between(before, after), "")
     code = await _arrival_code(work, case, facts)
@@ -72,12 +74,23 @@ class _News:
 
 def _household(before: KnownHousehold, row: ImportedHousehold, as_of: date) -> KnownHousehold:
     """The household as the export has it. What no export says (how to reach it, where not to send it, that an
-    advocate lifted its confidentiality) stays. The revision rises with whatever changed."""
-    was = before.household
+    advocate lifted its confidentiality), and what this one is silent of, stays as workers recorded it. The revision
+    rises with whatever changed."""
+    was, said, persons = before.household, row.household, _matched(before.persons, row)
+    meets = said if said.handoff_point else was
     household = replace(
-        row.household, safe_contact=was.safe_contact, avoid=was.avoid, avoid_words=was.avoid_words
+        said,
+        persons=tuple(each.person for each in persons),
+        wheelchair=said.wheelchair or was.wheelchair,
+        pets=said.pets or was.pets,
+        area=said.area or was.area,
+        handoff_point=meets.handoff_point,
+        handoff_slot=meets.handoff_slot,
+        safe_contact=was.safe_contact,
+        avoid=was.avoid,
+        avoid_words=was.avoid_words,
     ).hides_anew(was)
-    same = KnownHousehold(household, _matched(before.persons, row), before.facts)
+    same = KnownHousehold(household, persons, before.facts)
     facts = facts_of(household, as_of, before.facts.revision)
     if same == before and not facts.differ_from(before.facts):
         return before
@@ -85,13 +98,37 @@ def _household(before: KnownHousehold, row: ImportedHousehold, as_of: date) -> K
 
 
 def _matched(known: Sequence[KnownPerson], row: ImportedHousehold) -> tuple[KnownPerson, ...]:
-    """The persons of the row, under the ids they already have where the source names them the same."""
-    ids = {each.source_key: each.person_id for each in known if each.source_key}
+    """The persons of the row, under the ids they already have where the source names them the same, and behind them
+    those whom no export named: workers recorded them. A source that names nobody says all of them anew."""
+    before = {each.source_key: each for each in known if each.source_key}
     keys = row.person_source_keys or ("",) * len(row.household.persons)
-    return tuple(
-        KnownPerson(ids.get(key) or PersonId(uuid7()), person, key)
-        for key, person in zip(keys, row.household.persons, strict=True)
+    told = tuple(
+        _brought_up(before[key], said)
+        if key in before
+        else KnownPerson(PersonId(uuid7()), said, key, said.due_date)
+        for key, said in zip(keys, row.household.persons, strict=True)
     )
+    return told if "" in keys else (*told, *(each for each in known if not each.source_key))
+
+
+def _brought_up(before: KnownPerson, said: Person) -> KnownPerson:
+    """What the export is silent of stays. A due date that it only repeats does not undo what a worker said since."""
+    was = before.person
+    recorded_here = was.due_date != before.source_due
+    stays = said.due_date == before.source_due or (said.due_date is None and recorded_here)
+    person = replace(
+        said,
+        due_date=was.due_date if stays else said.due_date,
+        note=said.note or was.note,
+        contact=said.contact or was.contact,
+        aliases=said.aliases or was.aliases,
+    )
+    return replace(before, person=person, source_due=said.due_date)
+
+
+def _left(before: KnownHousehold, after: KnownHousehold) -> list[PersonId]:
+    staying = {each.person_id for each in after.persons}
+    return [each.person_id for each in before.persons if each.person_id not in staying]
 
 
 async def _arrival_code(work: IntakeWork, case: Case, facts: Facts) -> ArrivalCode | None:

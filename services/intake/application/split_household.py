@@ -33,6 +33,8 @@ async def split_household(work: IntakeWork, edit: Edit, leaving: Collection[Pers
         raise invalid("split-of-nobody", "Some of the persons go, and some stay.", field="person_ids")
     staying = [each for each in editing.known.persons if each.person_id not in ids]
     going = tuple(each for each in editing.known.persons if each.person_id in ids)
+    for each in going:
+        work.imports.stay_away(editing.case, each.source_key)
     edited = await finish(work, editing, persons=staying, leaving=ids)
     return Split(edited, await _open(work, editing, going))
 
