@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar, assert_never
@@ -19,6 +20,8 @@ W = TypeVar("W", bound=Work)
 Handler = Callable[[Received, W], Awaitable[None]]
 
 POISON_LIMIT = 20
+# A transaction takes in records for so long and then commits: what comes late holds locks, and looks stuck.
+LONGEST_S = 3.0
 STALE_LIMIT = 10
 _VERSION = "SELECT version FROM consumer_position WHERE consumer = $1 AND topic = $2 AND partition = $3"
 
@@ -60,6 +63,10 @@ class Batch:
     topic: Topic
     position: Position
     records: Sequence[Record]
+
+    def after(self, taken: int) -> int:
+        """Where the rest begins when so many have been taken in."""
+        return self.records[taken - 1].offset + 1 if taken else self.position.next_offset
 
 
 class Applier(Generic[W]):
@@ -150,7 +157,12 @@ class Applier(Generic[W]):
         return moved
 
     async def _transaction(self, batches: Sequence[Batch], poison: Mapping[int, str]) -> list[Position]:
-        """The heart: positions, sequences, effects and outgoing events, or none of them."""
+        """The heart: positions, sequences, effects and outgoing events, or none of them.
+
+        When its time is up it commits what it has taken in; positions tell where the rest begins.
+        """
+        ends = time.monotonic() + LONGEST_S
+        taken = [0 for _ in batches]
         tallies = [Tally() for _ in batches]
         read = [[_read(record, poison) for record in batch.records] for batch in batches]
         arrived = [
@@ -160,21 +172,24 @@ class Applier(Generic[W]):
         try:
             async with self._works() as work:
                 inboxes = await Inbox.open(work, self._consumer, *arrived)
-                for batch, events, inbox, tally in zip(batches, read, inboxes, tallies, strict=True):
-                    take = Take(inbox, work, self._handlers, poison, tally)
+                for place, (batch, events, inbox) in enumerate(zip(batches, read, inboxes, strict=True)):
+                    take = Take(inbox, work, self._handlers, poison, tallies[place])
                     for record, event in zip(batch.records, events, strict=True):
+                        if any(taken) and time.monotonic() > ends:
+                            break
                         await take.one(record, event)
+                        taken[place] += 1
                 moved = [
-                    inbox.moved(batch.records[-1].offset + 1)
-                    for batch, inbox in zip(batches, inboxes, strict=True)
+                    inbox.moved(batch.after(many))
+                    for batch, inbox, many in zip(batches, inboxes, taken, strict=True)
                 ]
         except StaleError as error:
             for batch in batches:
                 if await self._has_moved(batch.position):
                     raise MovedOnError(batch.topic.name) from error
             raise
-        for batch, tally in zip(batches, tallies, strict=True):
-            self._count(batch.topic, len(batch.records), tally)
+        for batch, many, tally in zip(batches, taken, tallies, strict=True):
+            self._count(batch.topic, many, tally)
         return moved
 
     async def _has_moved(self, position: Position) -> bool:

@@ -120,11 +120,12 @@ class Reader(Generic[W]):
         return moved
 
     async def _in_turn(self, batch: Batch) -> Position:
-        self._turn = Turn(batch, self._more)
+        self._turn = turn = Turn(batch, self._more)
         try:
-            return await self._turns.take(self._turn)
+            moved = await self._turns.take(turn)
         finally:
             self._turn = None
+        return moved if turn.took_all(moved) else await self._seek()
 
     async def _more(self, offset: int) -> Sequence[ConsumerRecord]:
         """What has come while we waited for our turn, if it follows; nothing of a partition no longer ours."""

@@ -33,7 +33,12 @@ class Turn:
     async def begin(self) -> Batch:
         """The batch with all that has come for it: a larger one costs hardly more."""
         more = await self._more(self._batch.records[-1].offset + 1)
-        return replace(self._batch, records=[*self._batch.records, *more])
+        self._batch = replace(self._batch, records=[*self._batch.records, *more])
+        return self._batch
+
+    def took_all(self, moved: Position) -> bool:
+        """Whether nothing of the batch is left for another turn."""
+        return moved.next_offset > self._batch.records[-1].offset
 
     def end(self, outcome: Position | BaseException) -> None:
         """Tell the partition, unless it has been taken away in the meantime."""

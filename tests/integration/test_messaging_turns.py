@@ -142,3 +142,21 @@ async def test_a_batch_takes_along_what_came_while_it_waited() -> None:
 
     taken = await Turn(batch(0, "a", 1), more).begin()
     assert [record.offset for record in taken.records] == [0, 1, 2]
+
+
+async def test_a_transaction_whose_time_is_up_commits_what_it_took_and_the_rest_follows(
+    stack: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.apply.LONGEST_S", 0.0)
+    async with opened(stack) as database:
+        applier = await begun(database)
+        [moved, waits] = await applier.batches([batch(0, "a", 1, 2, 3), batch(1, "b", 4)])
+        assert (moved, waits) == (Position("t", 0, 1, 1), Position("t", 1, 0, 1))
+        assert await heard(database) == [("a", 1)]
+        while isinstance(moved, Position) and moved.next_offset < 3:
+            rest = replace(batch(0, "a", 1, 2, 3), position=moved)
+            [moved] = await applier.batches([replace(rest, records=rest.records[moved.next_offset :])])
+        assert isinstance(waits, Position)
+        [waits] = await applier.batches([replace(batch(1, "b", 4), position=waits)])
+        assert (moved, waits) == (Position("t", 0, 3, 3), Position("t", 1, 1, 2))
+        assert await heard(database) == [("a", 1), ("a", 2), ("a", 3), ("b", 4)]
