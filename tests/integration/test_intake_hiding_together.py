@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from aid.intake.v1 import events_pb2 as events
 from aid.intake.v1 import households_pb2 as households
+from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import search_pb2 as search
 
 from services.chassis.call import Principal
 from services.intake.domain.refusal import Refusal
 from tests.integration.test_intake_search import cases, merge, opened, person, version
-from tests.support.intake import COLLEAGUE, OUTREACH, Intake, opened_intake
+from tests.support.intake import COLLEAGUE, OPERATOR, OUTREACH, Intake, opened_intake
 from tests.support.stack import RunningStack
 
 # Of the agency whose cases these are.
@@ -77,3 +78,29 @@ async def test_a_case_that_hides_no_more_leads_to_none_that_does(intake: Intake)
     assert await merges(intake, part, COLLEAGUE) == []
     assert await version(intake, kept) > 1
     assert str(uuid.UUID(kept)) not in str(await cases(intake, NAME, who=COLLEAGUE))
+
+
+async def test_an_export_that_says_so_hides_all_of_them(intake: Intake) -> None:
+    async def export(as_of: str, **said: bool) -> list[str]:
+        rows = [
+            messages.ImportedHousehold(
+                source_key=key, agency_source_key="org", opened_on="2026-11-01", person_source_keys=[f"p-{key}"],
+                household=messages.Household(persons=[ONE], fleeing=said.get(key, False)),
+            )
+            for key in ("one", "two")
+        ]  # fmt: skip
+        request = messages.ImportHouseholdsRequest(
+            source_id="system", as_of=as_of, households=rows,
+            agencies=[messages.ImportedAgency(source_key="org", name="Old Mill")],
+        )  # fmt: skip
+        return [each.case_id for each in (await intake.ask("ImportHouseholds", request, OPERATOR)).results]
+
+    one, two = await export("2026-11-24")
+    agency = await intake.database.pool.fetchval("SELECT agency_id FROM case_file LIMIT 1")
+    worker = Principal("mill", str(agency), frozenset({"case_manager"}))
+    await merge(intake, one, two, who=worker)
+    assert await cases(intake, NAME, who=worker) == [one, one]
+    await export("2026-11-25", two=True)
+    assert await cases(intake, NAME, who=worker) == []
+    assert await export("2026-11-26", two=True) == [one, two]
+    assert await cases(intake, NAME, who=worker) == []

@@ -57,7 +57,9 @@ async def derive_needs(work: IntakeWork, command: DeriveNeeds) -> Said:
     case, viewer = whole_case(await work.cases.approach(command.case_id, command.asker))
     case.must_be_open()
     if await _search_has_ended(work, case):
-        raise refused("search-ended", "They ended the search; record their consent, or report what they ask for.")
+        raise refused(
+            "search-ended", "They ended the search; record their consent, or report what they ask for."
+        )
     work.cases.advance(case)
     followed = await work.norms.followed(case.case_id)
     if followed is None:

@@ -85,7 +85,8 @@ async def _case(work: IntakeWork, command: ExtendStay) -> Case:
         if by_code is None:
             if await work.places.by_code(command.arrival_code) is not None:
                 raise refused(
-                    "place-without-a-case", "Nobody's stay is known here; for more nights a place is requested anew."
+                    "place-without-a-case",
+                    "Nobody's stay is known here; for more nights a place is requested anew.",
                 )
             raise not_found()
         return by_code

@@ -15,6 +15,7 @@ from services.intake.domain.consents import (
     Purpose,
     check_consent,
     checked_text,
+    wants_no_search,
 )
 from services.intake.domain.household import AgeBand, Person
 from services.intake.domain.ids import ConsentId, PersonId, ReferralId
@@ -152,3 +153,13 @@ def test_words_that_inform_nobody_are_refused(changes: dict[str, str], reason: s
 
 def test_where_the_evidence_lies_shows_in_no_repr() -> None:
     assert "folder 12" not in repr(consent())
+
+
+def test_only_who_allowed_the_search_and_ended_it_wants_none() -> None:
+    allowed = consent(purpose=Purpose.SEARCH, referral_id=None)
+    revoked = replace(allowed, ended_by=EndedBy.REVOKED)
+    assert not wants_no_search([], TODAY)
+    assert not wants_no_search([allowed, revoked], TODAY)
+    assert not wants_no_search([consent(ended_by=EndedBy.REVOKED)], TODAY)
+    assert wants_no_search([revoked], TODAY)
+    assert wants_no_search([allowed], allowed.until_date + timedelta(days=1))
