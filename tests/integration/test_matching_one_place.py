@@ -17,6 +17,7 @@ from aid.matching.v1 import matching_pb2 as pb
 
 from services.matching.domain.refusal import Refusal
 from tests.support.matching import (
+    HUB_PHONE,
     INTAKE,
     MOTEL,
     REFERRALS,
@@ -50,10 +51,11 @@ async def one_case_a_night(world: World) -> None:
             r.from_date, COALESCE(o.until_date, r.from_date + r.nights) - 1, interval '1 day'
         ) AS night
         WHERE r.one_place IS NOT NULL AND r.shares IS NULL AND r.state IN ('proposed', 'accepted')
-          AND o.ended IS NOT TRUE
+          AND o.ended IS NOT TRUE AND night >= $1
         GROUP BY 1, 2, 3
         EXCEPT SELECT one_place, night, case_id, places FROM one_place_night
-        """
+        """,
+        world.clock.now(),
     )
     assert wrong == []
 
@@ -71,23 +73,32 @@ async def tonight(world: World, case_id: str, need: common.Need, **more: Any) ->
     return await world.tonight(known(**more), need, case_id)
 
 
+async def described(world: World, case_id: str, referral_id: str) -> tuple[str, str]:
+    """What intake may show of the place, and whom to call."""
+    request = pb.DescribeReferralsRequest(case_id=case_id, referral_ids=[referral_id])
+    [shown] = (await world.ask("DescribeReferrals", request, INTAKE)).referrals
+    return shown.place, shown.contact
+
+
 async def test_a_second_agency_is_given_the_same_place_and_no_second_bed_is_taken(world: World) -> None:
     offer_id = await world.offer(1)
     other = await world.offer(5, who=MOTEL, name="West motel")
     first, second = cases(2)
     one = await tonight(world, first, lodging(nights=3))
     two = await tonight(world, second, lodging(nights=2))
-    assert (one.held.place, two.held.place) == ("East shelter", "East shelter")
+    assert (one.held.place, two.held.place) == ("East shelter", "")
+    assert (one.held.contact, two.held.contact) == ("555-0142", HUB_PHONE)
     assert (two.held.state, two.held.nights, two.held.head_count) == ("proposed", 2, 1)
     assert one.held.referral_id != two.held.referral_id
     assert await world.nights(offer_id, 4) == [(1, 1), (1, 1), (1, 1), (1, 0)]
     assert await world.nights(other, 1, MOTEL) == [(5, 0)]
     assert await world.told(first) == await world.told(second) == ["ReferralProposed"]
     listed = await world.ask("ListReferrals", pb.ListReferralsRequest(), SHELTER)
-    assert [each.referral_id for each in listed.referrals] == [one.held.referral_id]
-    with pytest.raises(Refusal) as missing:
-        await world.provider(two.held.referral_id, accepted=True)
-    assert missing.value.reason == "not-found"
+    ids = [two.held.referral_id, one.held.referral_id]
+    assert [(each.referral_id, each.units) for each in listed.referrals] == list(
+        zip(ids, (0, 1), strict=True)
+    )
+    assert len({each.arrival_code for each in listed.referrals}) == 1
 
 
 async def test_a_full_region_gives_the_second_case_the_one_place_as_well(world: World) -> None:
@@ -95,7 +106,7 @@ async def test_a_full_region_gives_the_second_case_the_one_place_as_well(world: 
     first, second = cases(2)
     held = (await tonight(world, first, lodging())).held
     again = (await tonight(world, second, lodging())).held
-    assert held.place == again.place
+    assert (held.place, again.place) == ("East shelter", "")
     stranger = await world.tonight(known(str(uuid.uuid4())), lodging())
     assert stranger.WhichOneof("answer") == "none"
     assert await world.nights(offer_id, 1) == [(1, 1)]
@@ -121,7 +132,7 @@ async def test_in_whatever_order_the_events_come(world: World, swapped: bool, to
 async def test_at_the_same_moment_one_place_is_taken(world: World) -> None:
     offer_id = await world.offer(9)
     answers = await asyncio.gather(*(tonight(world, case_id, lodging()) for case_id in cases(6)))
-    assert {each.held.place for each in answers} == {"East shelter"}
+    assert sorted(each.held.place for each in answers) == [""] * 5 + ["East shelter"]
     assert await world.nights(offer_id, 1) == [(9, 1)]
 
 
@@ -136,16 +147,25 @@ async def test_a_need_that_overtook_its_case_and_older_names_change_nothing(worl
     assert await world.nights(offer_id, 1) == [(9, 1)]
 
 
-async def test_both_cases_move_in_and_out_together(world: World) -> None:
+async def test_each_case_is_confirmed_and_arrives_by_itself_and_both_move_out_together(world: World) -> None:
     offer_id = await world.offer(2)
     first, second = cases(2)
     one = (await tonight(world, first, lodging(nights=2))).held
     two = (await tonight(world, second, lodging(nights=2))).held
     assert await world.client(second, two.referral_id, accepted=True) == "proposed"
     await world.provider(one.referral_id, accepted=True)
-    assert await world.told(second) == ["ReferralProposed", "ReferralAccepted"]
     assert await world.client(first, one.referral_id, accepted=True) == "accepted"
+    assert await world.told(second) == ["ReferralProposed"]
+    assert await described(world, second, two.referral_id) == ("", HUB_PHONE)
+    await world.provider(two.referral_id, accepted=True)
+    assert await world.told(second) == ["ReferralProposed", "ReferralAccepted"]
+    assert await described(world, second, two.referral_id) == ("East shelter", "555-0142")
+    with pytest.raises(Refusal) as early:
+        await world.check_in(two.referral_id)
+    assert early.value.reason == "stay-not-begun"
     await world.check_in(one.referral_id)
+    assert await world.told(second) == ["ReferralProposed", "ReferralAccepted"]
+    await world.check_in(two.referral_id)
     assert await world.told(second) == ["ReferralProposed", "ReferralAccepted", "OccupancyStarted"]
     assert await world.nights(offer_id, 2) == [(2, 1), (2, 1)]
     await world.check_out(one.referral_id, "2026-03-03")
@@ -167,8 +187,11 @@ async def test_whoever_asks_later_shares_the_place_that_is_lived_in(world: World
     await world.check_in(one.referral_id)
     await world.advance(timedelta(days=1))
     two = (await tonight(world, second, lodging(nights=3, from_date="2026-03-03"))).held
-    assert (two.place, two.nights, two.state) == ("East shelter", 3, "proposed")
-    assert await world.client(second, two.referral_id, accepted=True) == "accepted"
+    assert (two.place, two.nights, two.state) == ("", 3, "proposed")
+    assert await world.client(second, two.referral_id, accepted=True) == "proposed"
+    assert await world.told(second) == ["ReferralProposed"]
+    await world.provider(two.referral_id, accepted=True)
+    await world.check_in(two.referral_id)
     assert await world.told(second) == ["ReferralProposed", "ReferralAccepted", "OccupancyStarted"]
     assert await world.nights(offer_id, 4) == [(2, 1), (2, 1), (2, 1), (2, 1)]
     await world.advance(timedelta(days=4))
@@ -187,9 +210,10 @@ async def test_the_place_stays_the_households_when_one_agency_takes_its_need_bac
     assert await world.told(second) == await world.told(third) == ["ReferralProposed"]
     assert await world.nights(offer_id, 2) == [(1, 1), (1, 1)]
     listed = await world.ask("ListReferrals", pb.ListReferralsRequest(), SHELTER)
-    assert [each.referral_id for each in listed.referrals] == [two.referral_id]
+    held = [each.referral_id for each in listed.referrals if each.units]
+    assert held == [two.referral_id]
     await world.provider(two.referral_id, accepted=True)
-    assert await world.client(third, three.referral_id, accepted=True) == "accepted"
+    assert await world.client(third, three.referral_id, accepted=True) == "proposed"
 
 
 async def test_a_silent_first_case_leaves_the_place_to_the_second(world: World) -> None:
@@ -298,10 +322,10 @@ async def test_a_longer_stay_is_the_longer_stay_of_who_has_the_place(world: Worl
     first, second = cases(2)
     one = (await tonight(world, first, lodging(nights=2))).held
     two = (await tonight(world, second, lodging(nights=2))).held
-    await world.client(second, two.referral_id, accepted=True)
-    await world.provider(one.referral_id, accepted=True)
-    await world.client(first, one.referral_id, accepted=True)
-    await world.check_in(one.referral_id)
+    for case_id, held in ((first, one), (second, two)):
+        await world.client(case_id, held.referral_id, accepted=True)
+        await world.provider(held.referral_id, accepted=True)
+        await world.check_in(held.referral_id)
 
     async def extended(case_id: str, referral_id: str, last_night: str) -> None:
         request = pb.ExtendOccupancyRequest(case_id=case_id, referral_id=referral_id, last_night=last_night)
@@ -325,3 +349,90 @@ async def test_the_database_itself_refuses_a_second_case_for_a_night(world: Worl
             uuid.UUID(KEY), await connection.fetchval("SELECT DATE '2026-03-02'"), uuid.uuid4(),
         )  # fmt: skip
     await connection.close()
+
+
+async def living(world: World, case_id: str, nights: int = 5, **more: Any) -> pb.ReferralView:
+    """The household lives in its place through that case."""
+    held = (await tonight(world, case_id, lodging(nights=nights), **more)).held
+    provider = MOTEL if held.place == "West motel" else SHELTER
+    await world.provider(held.referral_id, accepted=True, who=provider)
+    await world.client(case_id, held.referral_id, accepted=True)
+    await world.check_in(held.referral_id, provider)
+    return held
+
+
+def hiding() -> common.Facts:
+    told = facts(confidential=True, revision=2)
+    told.one_place.CopyFrom(common.OnePlace(key="", revision=2))
+    return told
+
+
+async def keys(world: World, case_id: str) -> tuple[int, int]:
+    """How many referrals, and how many nights, of the case go by a key."""
+    of_case = uuid.UUID(case_id)
+    pool = world.database.pool
+    named = "SELECT count(*) FROM referral WHERE case_id = $1 AND one_place IS NOT NULL"
+    nights = "SELECT count(*) FROM one_place_night WHERE case_id = $1"
+    return await pool.fetchval(named, of_case), await pool.fetchval(nights, of_case)
+
+
+async def test_where_a_household_lives_that_hides_now_is_told_to_no_other_case(world: World) -> None:
+    offer_id = await world.offer(2)
+    await world.offer(5, who=MOTEL, name="West motel")
+    first, second, third = cases(3)
+    held = await living(world, first)
+    before = (await tonight(world, third, lodging(nights=2))).held
+    await world.hear(intake.HouseholdChanged(case_id=first, facts=hiding()))
+    assert await keys(world, first) == (0, 0)
+    assert await world.told(third) == ["ReferralProposed", "ReferralExpired", "ReferralProposed"]
+    assert await described(world, third, before.referral_id) == ("", HUB_PHONE)
+    after = (await tonight(world, second, lodging(nights=2))).held
+    shares = "SELECT shares FROM referral WHERE case_id = $1 AND state = 'proposed'"
+    [one] = await world.database.pool.fetch(shares, uuid.UUID(third))
+    assert one["shares"] is None and after.place == ""
+    [taken, *_] = await world.nights(offer_id, 1)
+    assert taken[1] == 2
+    await world.check_out(held.referral_id)
+    assert (await world.told(first))[-1] == "OccupancyEnded"
+
+
+async def test_an_entry_of_somebodys_name_tells_nothing_of_where_they_sleep(world: World) -> None:
+    """The answers are alike wherever that is, also to a case that avoids one of the places."""
+    shelter = await world.offer(1)
+    motel = await world.offer(1, who=MOTEL, name="West motel")
+    victims = [str(uuid.uuid4()) for _ in range(2)]
+    places = [(await living(world, cases(1)[0], key=key)).place for key in victims]
+    assert sorted(places) == ["East shelter", "West motel"]
+    told = []
+    for key in victims:
+        for avoid in ([], [shelter], [motel]):
+            [sham] = cases(1)
+            facts_told = known(key)
+            facts_told.avoid.extend(avoid)
+            held = (await world.tonight(facts_told, lodging(nights=2), sham)).held
+            assert await world.client(sham, held.referral_id, accepted=True) == "proposed"
+            assert await described(world, sham, held.referral_id) == ("", HUB_PHONE)
+            assert await world.told(sham) == ["ReferralProposed"]
+            held.referral_id = held.arrival_code = ""
+            told.append(held.SerializeToString())
+    assert len(set(told)) == 1
+
+
+async def test_of_a_household_that_is_erased_no_key_is_left(world: World) -> None:
+    offer_id = await world.offer(2)
+    first, second = cases(2)
+    await living(world, first)
+    assert await keys(world, first) == (1, 5)
+    await world.hear(intake.CaseErased(case_id=first))
+    assert await keys(world, first) == (0, 0)
+    held = (await tonight(world, second, lodging(nights=2))).held
+    assert held.place == "East shelter"
+    assert await world.nights(offer_id, 1) == [(2, 2)]
+
+
+async def test_nights_that_are_over_are_nobodys(world: World) -> None:
+    await world.offer(2)
+    [case_id] = cases(1)
+    await living(world, case_id)
+    await world.advance(timedelta(days=3))
+    assert await keys(world, case_id) == (1, 2)

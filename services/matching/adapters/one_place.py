@@ -10,7 +10,7 @@ from uuid import UUID
 from services.chassis.work import Work
 from services.matching.adapters import rows
 from services.matching.application.views import HouseholdNights
-from services.matching.domain.ids import CaseId, ReferralId
+from services.matching.domain.ids import CaseId, NeedId, ReferralId
 from services.matching.domain.one_place import Leader, nights_of
 from services.matching.domain.referrals import Referral
 
@@ -18,6 +18,7 @@ _LEADERS = f"""
 SELECT {rows.REFERRAL_COLUMNS}, {rows.OFFER_COLUMNS},
        COALESCE(lived.until_date, r.from_date + r.nights) AS until
 FROM referral AS r JOIN offer AS o USING (offer_id)
+JOIN household AS h ON h.case_id = r.case_id AND NOT h.confidential
 LEFT JOIN occupancy AS lived ON lived.referral_id = r.referral_id
 WHERE r.one_place = ANY($1) AND r.shares IS NULL AND r.state IN ('proposed', 'accepted')
   AND lived.ended IS NOT TRUE AND r.from_date < $3 AND COALESCE(lived.until_date, r.from_date + r.nights) > $2
@@ -26,7 +27,18 @@ ORDER BY r.from_date, r.referral_id
 _SHARING = f"""
 SELECT {rows.REFERRAL_COLUMNS} FROM referral AS r
 WHERE r.shares = $1 AND r.state IN ('proposed', 'accepted')
-ORDER BY r.client_said_yes DESC, r.proposed_at, r.referral_id
+ORDER BY r.provider_said_yes DESC, r.client_said_yes DESC, r.proposed_at, r.referral_id
+"""
+_HIDING = f"""
+SELECT {rows.REFERRAL_COLUMNS} FROM referral AS r JOIN household AS h USING (case_id)
+WHERE r.case_id = ANY($1) AND h.confidential AND r.one_place IS NOT NULL AND r.state IN ('proposed', 'accepted')
+ORDER BY r.referral_id
+"""
+# A provider who was silent to the end did not confirm.
+_REFUSED = """
+SELECT need_id, shares FROM referral
+WHERE case_id = ANY($1) AND shares IS NOT NULL
+  AND (state IN ('declined', 'rejected') OR state = 'expired' AND client_said_yes AND NOT provider_said_yes)
 """
 # A night that another case has leaves its row as it is, and so too few rows are written.
 _TAKE = """
@@ -69,6 +81,15 @@ class PostgresOnePlaces:
     async def sharing(self, leader: ReferralId) -> Sequence[Referral]:
         return [rows.referral(row) for row in await self._work.connection.fetch(_SHARING, leader)]
 
+    async def hiding(self, case_ids: Collection[CaseId]) -> Sequence[Referral]:
+        return [rows.referral(row) for row in await self._work.connection.fetch(_HIDING, list(case_ids))]
+
+    async def refused(self, case_ids: Collection[CaseId]) -> Mapping[NeedId, Collection[ReferralId]]:
+        found: defaultdict[NeedId, set[ReferralId]] = defaultdict(set)
+        for row in await self._work.connection.fetch(_REFUSED, list(case_ids)):
+            found[NeedId(row["need_id"])].add(ReferralId(row["shares"]))
+        return found
+
     def take(self, taken: Sequence[HouseholdNights], *, or_leave: bool = False) -> None:
         columns = _columns(taken)
         if columns[0]:
@@ -94,6 +115,13 @@ class PostgresOnePlaces:
                 list(followers),
                 heir.referral_id,
             )
+
+    def forget(self, case_id: CaseId) -> None:
+        self._work.write("UPDATE referral SET one_place = NULL WHERE case_id = $1", case_id)
+        self._work.write("DELETE FROM one_place_night WHERE case_id = $1", case_id)
+
+    def forget_past(self, today: date) -> None:
+        self._work.write("DELETE FROM one_place_night WHERE night < $1", today)
 
     def rename(self, referral_id: ReferralId, key: UUID) -> None:
         self._work.write("UPDATE referral SET one_place = $2 WHERE referral_id = $1", referral_id, key)

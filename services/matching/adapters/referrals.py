@@ -43,7 +43,7 @@ WHERE r.case_id = $1 AND r.referral_id = ANY($2)
 _SHOWN = f"""
 SELECT {rows.REFERRAL_COLUMNS}, o.name, o.contact
 FROM referral AS r JOIN offer AS o USING (offer_id)
-WHERE {SEEN} AND r.shares IS NULL AND (CASE WHEN $3 = '' THEN r.state IN ('proposed', 'accepted') ELSE r.state = $3 END)
+WHERE {SEEN} AND (CASE WHEN $3 = '' THEN r.state IN ('proposed', 'accepted') ELSE r.state = $3 END)
 ORDER BY r.proposed_at DESC, r.referral_id DESC
 LIMIT 500
 """

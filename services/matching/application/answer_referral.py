@@ -19,7 +19,7 @@ async def answer_as_client(
     work: MatchingWork, case_id: CaseId, referral_id: ReferralId, yes: bool
 ) -> ReferralState:
     """Raises Refusal: `not-found` when it is not the case's; see `Referral.answered` for the rest."""
-    referral = await _locked(work, referral_id)
+    referral = await locked(work, referral_id)
     if referral.case_id != case_id:
         raise missing()
     if referral.hidden:
@@ -31,15 +31,13 @@ async def answer_as_provider(
     work: MatchingWork, viewer: Viewer, referral_id: ReferralId, yes: bool
 ) -> ReferralState:
     """Raises Refusal: `not-found` when the place is not the viewer's; see `Referral.answered`."""
-    referral = await _locked(work, referral_id)
+    referral = await locked(work, referral_id)
     await seen_by(work, viewer, referral)
     return await _answer(work, referral, Side.PROVIDER, yes)
 
 
 async def seen_by(work: MatchingWork, viewer: Viewer, referral: Referral) -> None:
-    """Raise Refusal `not-found` unless the viewer speaks for the place. A provider knows a household once."""
-    if referral.shares is not None:
-        raise missing()
+    """Raise Refusal `not-found` unless the viewer speaks for the place."""
     offer = await work.offers.get(referral.offer_id)
     if offer is None or not viewer.sees(offer):
         raise missing()
@@ -47,7 +45,8 @@ async def seen_by(work: MatchingWork, viewer: Viewer, referral: Referral) -> Non
         discretion.hush()
 
 
-async def _locked(work: MatchingWork, referral_id: ReferralId) -> Referral:
+async def locked(work: MatchingWork, referral_id: ReferralId) -> Referral:
+    """The referral as it stays until this work ends. Raises Refusal `not-found`."""
     await work.needs.lock([referral_id])
     referral = await work.referrals.get(referral_id)
     if referral is None:

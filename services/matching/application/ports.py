@@ -207,6 +207,20 @@ class OnePlaces(Protocol):
     def take_over(self, heir: Referral, followers: Collection[ReferralId]) -> None:
         """It has the place from now on; the others share it with this one."""
 
+    async def hiding(self, case_ids: Collection[CaseId]) -> Sequence[Referral]:
+        """Live referrals of those of the cases that hide now, while their households' nights still go by a key."""
+        ...
+
+    async def refused(self, case_ids: Collection[CaseId]) -> Mapping[NeedId, Collection[ReferralId]]:
+        """By need of these cases: of whose place it was refused a share, or did not want one."""
+        ...
+
+    def forget(self, case_id: CaseId) -> None:
+        """The case's nights go by no key any more, past and to come."""
+
+    def forget_past(self, today: date) -> None:
+        """Nights that are over are nobody's."""
+
     def rename(self, referral_id: ReferralId, key: UUID) -> None: ...
 
 

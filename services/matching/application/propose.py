@@ -42,12 +42,7 @@ async def proposed(
     )
     if shares is not None:
         # Whoever arrives says the one code that the provider knows.
-        referral = replace(
-            referral,
-            shares=shares.referral_id,
-            arrival_code=shares.arrival_code,
-            provider_said_yes=shares.provider_said_yes,
-        )
+        referral = replace(referral, shares=shares.referral_id, arrival_code=shares.arrival_code)
     await work.arm(HOLD_ENDS, str(referral.referral_id), referral.expires_at)
     work.say(ReferralProposed(referral, work.terms.hub_contact), hidden=referral.hidden)
     return referral

@@ -9,7 +9,7 @@ from services.matching.application.give import give, seeks
 from services.matching.application.goods_round import goods_round
 from services.matching.application.outgrown import tell_outgrown
 from services.matching.application.ports import MatchingWork
-from services.matching.application.share_place import follow_leaders
+from services.matching.application.share_place import follow_leaders, hide
 from services.matching.application.unserved import tell_unserved
 from services.matching.application.views import StandingNeed
 from services.matching.application.withdraw import close_cases, withdraw_goods, withdraw_places
@@ -33,8 +33,12 @@ async def settle(work: MatchingWork) -> None:
     tell_unserved(work, touched)
     places = [each for each in touched if each.need.kind in PLACE_KINDS]
     seeking: list[StandingNeed] = []
-    if _concerns_places(work, places):
+    hiding = await work.one_places.hiding(
+        [each.need.case_id for each in places if each.waiting.facts.confidential]
+    )
+    if hiding or _concerns_places(work, places):
         await work.places.lock()
+        await hide(work, hiding)
         seeking += await withdraw_places(work, places)
         await expire_holds(work, agenda.expiring)
         await close_referrals(work, agenda.closing)
@@ -45,6 +49,7 @@ async def settle(work: MatchingWork) -> None:
     seeking += [each for each in places if seeks(each, work.now)]
     seeking += [each for need_id in agenda.seeking if (each := await work.needs.get(need_id))]
     if agenda.places_round:
+        work.one_places.forget_past(work.today)
         seeking += await work.needs.waiting(PLACE_KINDS, work.now)
     await give(work, seeking, agenda.freed)
     if agenda.goods_round:

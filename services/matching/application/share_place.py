@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID
 
-from services.matching.application.move_in import accept, move_in
 from services.matching.application.ports import MatchingWork
 from services.matching.application.propose import proposed
 from services.matching.application.release import leave, let_go
@@ -24,7 +23,6 @@ from services.matching.domain.one_place import (
     Shared,
     Step,
     apportion,
-    keeping_up,
     key_of,
     one_of_each,
     step,
@@ -58,12 +56,14 @@ async def apportioned(
         return needs, {}
     first, later = one_of_each(by_key)
     leaders = await _leaders(work, by_key)
+    refused = await work.one_places.refused({each.need.case_id for each in first}) if leaders else {}
     left = dict(needs)
     for each in (*first, *later):
         del left[each.need.need_id]
     waits = {each.need.need_id: each for each in later}
     for each in first:
-        what = apportion(each, work.today, leaders.get(by_key_of(each), ()))
+        unwanted = refused.get(each.need.need_id, ())
+        what = apportion(each, work.today, leaders.get(by_key_of(each), ()), unwanted)
         anew = each.need.need_id in touched
         match what:
             case Alone():
@@ -95,7 +95,7 @@ async def _leaders(
 
 
 async def _share(work: MatchingWork, each: WaitingNeed, shared: Shared) -> None:
-    """The same place on the same nights, without a unit of its own. It looks like any other to its agency."""
+    """The same place on the same nights, without a unit of its own. Its agency is told to call the hub."""
     leader = shared.leader
     request = replace(
         request_of(each.need, each.facts, work.today), from_date=shared.from_date, nights=shared.nights
@@ -107,7 +107,7 @@ async def _share(work: MatchingWork, each: WaitingNeed, shared: Shared) -> None:
 
 
 def _tell_full(work: MatchingWork, each: WaitingNeed) -> None:
-    """What every full region would say: the household has a place, to which this case may not be sent."""
+    """What every full region would say: the household has a place, of which this case gets no share."""
     full = Unmatched(Reason.ALL_FULL)
     if each.told != full:
         work.needs.tell(each.need.need_id, full)
@@ -121,7 +121,7 @@ async def follow_leaders(work: MatchingWork) -> None:
     """
     for referral_id in sorted(work.agenda.led):
         leader = await work.referrals.get(referral_id)
-        if leader is None or leader.one_place is None or leader.shares is not None:
+        if leader is None or leader.shares is not None:
             continue
         if vacated := work.agenda.vacated.get(referral_id):
             work.one_places.release(nights_held(leader, *vacated))
@@ -138,11 +138,6 @@ async def _follow(work: MatchingWork, leader: Referral, sharing: Sequence[Referr
         match step(each, leader, left):
             case Step.NOTHING:
                 pass
-            case Step.ACCEPTED:
-                await _keep_up(work, each, leader)
-            case Step.MOVED_IN:
-                accepted = await _keep_up(work, each, leader)
-                await move_in(work, replace(accepted, occupied=True))
             case Step.TAKES_OVER:
                 _take_over(work, each, leader, sharing[n + 1 :])
                 return
@@ -150,16 +145,6 @@ async def _follow(work: MatchingWork, leader: Referral, sharing: Sequence[Referr
                 await _leave(work, each, leader.until if lived is None else lived.until or leader.until)
             case Step.REJECTED | Step.EXPIRED as ended:
                 _end(work, each, ended)
-
-
-async def _keep_up(work: MatchingWork, each: Referral, leader: Referral) -> Referral:
-    heard = keeping_up(each, leader)
-    if heard == each:
-        return each
-    if heard.state is ReferralState.ACCEPTED:
-        return await accept(work, heard)
-    work.referrals.save(heard)
-    return heard
 
 
 def _take_over(work: MatchingWork, each: Referral, leader: Referral, others: Sequence[Referral]) -> None:
@@ -186,14 +171,25 @@ def _end(work: MatchingWork, each: Referral, ended: Step) -> None:
     work.agenda.seeking.add(each.need_id)
 
 
+async def hide(work: MatchingWork, hiding: Sequence[Referral]) -> None:
+    """Whose household hides now is compared with nobody any more: its nights, also where it lives, go by no key, and
+    who was to share its place without having arrived is sought another one. The caller has the places locked."""
+    for leader in hiding:
+        for each in await work.one_places.sharing(leader.referral_id):
+            if not each.occupied:
+                work.concern(each.case_id)
+                _end(work, each, Step.EXPIRED)
+        work.one_places.forget(leader.case_id)
+
+
 async def parted(work: MatchingWork, referral: Referral, key: UUID | None) -> bool:
     """The household goes by another key now. True when its referral has to be let go: it shares the place of who
     turned out to be another household, or the household has another place. One that was accepted is kept."""
+    if referral.shares is not None:
+        return not referral.occupied and key != referral.one_place
     if key == referral.one_place or key is None:
         return False
     open_still = referral.state is ReferralState.PROPOSED
-    if referral.shares is not None:
-        return not referral.occupied
     leaders = (await work.one_places.leaders([key], referral.from_date, referral.until)).get(key, ())
     if any(each.referral.case_id != referral.case_id for each in leaders):
         return open_still

@@ -40,7 +40,8 @@ class Shown:
 
 
 def as_told(terms: Terms, referral: Referral, offer: Offer) -> Shown:
-    """As anybody outside may know it: a confidential place has no name, and its contact is the hub."""
-    if offer.confidential:
+    """As anybody outside may know it: a confidential place has no name, and its contact is the hub. So has one that
+    the household shares, until its provider has confirmed this entry of it."""
+    if offer.confidential or not referral.confirmed:
         return Shown(referral, place="", contact=terms.hub_contact)
     return Shown(referral, place=offer.name, contact=offer.contact)

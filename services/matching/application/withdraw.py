@@ -72,7 +72,8 @@ def _no_longer_fits(each: StandingNeed, referral: Referral, offer: Offer, today:
     too_small = request.units_of(offer.unit) > referral.units
     open_still = referral.state is ReferralState.PROPOSED
     other_nights = referral.nights != need.nights or not _in_window(need, referral.from_date, today)
-    unsafe = "hiding" in failed or "not-avoided" in failed
+    # Of a place that the case is not told, no answer tells whether it is one of those it avoids.
+    unsafe = "hiding" in failed or ("not-avoided" in failed and referral.confirmed)
     if referral.shares is not None:
         return unsafe
     return unsafe or (open_still and (bool(failed) or too_small or other_nights))
@@ -93,4 +94,6 @@ async def close_cases(work: MatchingWork, closed: Collection[CaseId]) -> None:
         work.goods.forget(case_id)
         work.households.forget(case_id)
         if case_id in work.agenda.erased:
+            await work.places.lock()
+            work.one_places.forget(case_id)
             work.households.erase(case_id)

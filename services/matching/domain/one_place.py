@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from enum import Enum
 from uuid import UUID
 
-from services.matching.domain.ids import CaseId
+from services.matching.domain.ids import CaseId, ReferralId
 from services.matching.domain.needs import Kind, WaitingNeed
 from services.matching.domain.offers import Offer
 from services.matching.domain.referrals import LIVE, Referral, ReferralState
@@ -55,13 +55,18 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Barred:
-    """The household has a place, and this case must not, or does not want to, be sent there."""
+    """The household has a place, and this case was refused a share of it, or did not want it."""
 
 
-def apportion(each: WaitingNeed, today: date, leaders: Collection[Leader]) -> Alone | Shared | Barred:
-    """What is looked for, given the places that the household has through other cases.
+def apportion(
+    each: WaitingNeed, today: date, leaders: Collection[Leader], refused: Collection[ReferralId] = ()
+) -> Alone | Shared | Barred:
+    """What is looked for, given the places that the household has through other cases, and of which of them this
+    need was refused a share.
 
-    Nights before such a place begins are looked for as nights of their own.
+    Which place it is decides nothing here, neither by what the case avoids nor by what it declined before: one could
+    be tried after another until the answer changes. Nights before such a place begins are looked for as nights of
+    their own.
     """
     first = max(each.need.from_date or today, today)
     until = first + timedelta(days=each.need.nights)
@@ -73,10 +78,7 @@ def apportion(each: WaitingNeed, today: date, leaders: Collection[Leader]) -> Al
         )
         nights = (min(begin, until) - first).days
         return Alone(each if nights == each.need.nights else _shorter(each, nights))
-    offer = leader.offer
-    if offer.offer_id in each.excluded or not each.facts.avoid.isdisjoint(
-        (str(offer.offer_id), offer.agency)
-    ):
+    if leader.referral.referral_id in refused:
         return Barred()
     return Shared(leader, first, (min(until, leader.until) - first).days)
 
@@ -99,25 +101,17 @@ class Step(Enum):
     """What becomes of a referral that shares the place of another one."""
 
     NOTHING = "nothing"
-    ACCEPTED = "accepted"
-    MOVED_IN = "moved in"
     TAKES_OVER = "takes over"
     REJECTED = "rejected"
     LEFT = "left"
     EXPIRED = "expired"
 
 
-def keeping_up(sharing: Referral, leader: Referral) -> Referral:
-    """The provider says yes once, to the household."""
-    heard = replace(sharing, provider_said_yes=sharing.provider_said_yes or leader.provider_said_yes)
-    both = heard.client_said_yes and heard.provider_said_yes
-    return replace(heard, state=ReferralState.ACCEPTED if both else heard.state)
-
-
 def step(sharing: Referral, leader: Referral, left: bool) -> Step:
     """After the leader changed; `left`: its household moved in, and has left.
 
     The household keeps its place when only the other case's wish for it has ended; not when the provider said no.
+    A yes, and an arrival, are each case's own: that two entries are of one household is only what was entered.
     """
     if leader.state is ReferralState.REJECTED:
         return Step.LEFT if sharing.occupied else Step.REJECTED
@@ -125,7 +119,4 @@ def step(sharing: Referral, leader: Referral, left: bool) -> Step:
         return Step.LEFT if sharing.occupied else Step.EXPIRED
     if leader.state not in LIVE:
         return Step.TAKES_OVER
-    heard = keeping_up(sharing, leader)
-    if leader.occupied and heard.state is ReferralState.ACCEPTED and not sharing.occupied:
-        return Step.MOVED_IN
-    return Step.ACCEPTED if heard != sharing else Step.NOTHING
+    return Step.NOTHING

@@ -64,6 +64,12 @@ class Referral:
     shares: ReferralId | None = None
 
     @property
+    def confirmed(self) -> bool:
+        """Whether it may be told where it leads: who shares a place may only have entered the household's name, until
+        the provider, who knows it, has said that it stands behind this entry, too."""
+        return self.shares is None or self.provider_said_yes
+
+    @property
     def holding(self) -> bool:
         return self.state in LIVE and not self.occupied
 
