@@ -76,7 +76,8 @@ class MatchingClient:
             _log.warning("places-unknown", reason=error.reason, kind=error.kind)
             return {}
         return {
-            ReferralId(UUID(each.referral_id)): Place(each.place, each.contact) for each in answer.referrals
+            ReferralId(UUID(each.referral_id)): Place(each.place, each.contact, each.arrival_code)
+            for each in answer.referrals
         }
 
     async def answer_referral(

@@ -410,6 +410,7 @@ class Place:
 
     name: str
     contact: str
+    arrival_code: str = ""
 
 
 class Matching(Protocol):

@@ -51,16 +51,24 @@ async def with_places(matching: Matching, hub: Hub, view: CaseView, call: Call) 
 
 def _with_places(need: NeedOutcome, places: Mapping[ReferralId, Place], unknown: Place) -> NeedOutcome:
     told = [(each, places.get(each.referral_id, unknown)) for each in need.referrals]
-    shown = (replace(referral, place=place.name, contact=place.contact) for referral, place in told)
+    shown = (
+        replace(
+            referral,
+            place=place.name,
+            contact=place.contact,
+            arrival_code=referral.arrival_code
+            or (place.arrival_code if referral.state is ReferralState.ACCEPTED else ""),
+        )
+        for referral, place in told
+    )
     return replace(need, referrals=tuple(shown))
 
 
-def _with_codes(work: IntakeWork, case: Case, need: NeedOutcome) -> NeedOutcome:
-    """A household says a code where it arrives; it gets it when both sides have said yes."""
+def _with_codes(case: Case, need: NeedOutcome) -> NeedOutcome:
+    """A household says a code where it arrives; it gets it when both sides have said yes. One in hiding has its
+    case's; any other the one that its provider knows, which matching tells."""
     shown = (
-        replace(each, arrival_code=case.arrival_code or work.consents.referral_code(each.referral_id))
-        if each.state is ReferralState.ACCEPTED
-        else each
+        replace(each, arrival_code=case.arrival_code or "") if each.state is ReferralState.ACCEPTED else each
         for each in need.referrals
     )
     return replace(need, referrals=tuple(shown))
@@ -75,7 +83,7 @@ async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -
     if seen is Sight.STATUS:
         return CaseView(case.case_id, status, case.opened_at, case.confidential)
     known = await work.vault.persons(case)
-    needs = [_with_codes(work, case, each) for each in await work.needs.outcomes(case_id)]
+    needs = [_with_codes(case, each) for each in await work.needs.outcomes(case_id)]
     agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
     if case.glass_broken and not case.assigned:
         why = f"{why} after BreakGlass"

@@ -134,7 +134,7 @@ class MatchingRpc:
             referral = await expected_referral(work, _viewer(call.principal), referral_id)
         arrival = await self.disclosures.of(referral.case_id, referral_id, call)
         return pb.DescribeArrivalResponse(
-            arrival_code=arrival.arrival_code,
+            arrival_code=referral.arrival_code,
             head_count=referral.head_count,
             guests=[speech.guest(each) for each in arrival.guests],
         )
