@@ -24,9 +24,7 @@ _OPEN = _PAGE.format(
     which="closed_at IS NULL AND NOT $6", seen="CASE WHEN confidential THEN assigned ELSE $8 END"
 )
 _OPENED = _PAGE.format(which="opened_by = $2 AND $8", seen="$6 OR (confidential AND NOT assigned)")
-_CASES = (
-    f"SELECT * FROM (({_OPEN}) UNION ALL ({_OPENED})) AS halves ORDER BY opened_at DESC, case_id DESC LIMIT $7"
-)
+_CASES = f"SELECT * FROM (({_OPEN}) UNION ALL ({_OPENED})) AS halves ORDER BY opened_at DESC, case_id DESC LIMIT $7"
 _ELSEWHERE = "SELECT agencies_assigning AS agency_id FROM agencies_assigning($1)"
 _WORKERS = """
 SELECT subject, registered_at FROM worker WHERE agency_id = $1 AND subject > $2 ORDER BY subject LIMIT $3

@@ -83,7 +83,12 @@ async def begin(
         case.must_be_open()
     if case.facts.revision != edit.expected_revision:
         raise await _changed_meanwhile(work, case, edit.expected_revision)
-    return Editing(case, found.viewer, await work.vault.known(case))
+    known = await work.vault.known(case)
+    # Whoever left between the two looks is not missing: the household has changed.
+    again = (await work.cases.approach(edit.case_id, edit.asker)).case
+    if again is not None and again.facts.revision != edit.expected_revision:
+        raise await _changed_meanwhile(work, again, edit.expected_revision)
+    return Editing(case, found.viewer, known)
 
 
 async def finish(
