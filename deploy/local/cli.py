@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -153,6 +154,8 @@ def _token(state: State, arguments: argparse.Namespace) -> None:
 
 
 def _run(state: State, arguments: argparse.Namespace) -> None:
+    # Ctrl-C reaches the command as well: it ends in its own way, and says where to go on.
+    signal.signal(signal.SIGINT, lambda *_: None)
     sys.exit(control.run(state, Record.read(state), arguments.service, arguments.arguments))
 
 

@@ -122,13 +122,7 @@ def run(state: State, record: Record, service: str, arguments: Sequence[str]) ->
     around = Surroundings(state, record.bootstrap, clusters, doors, Issuer(state), record.stepped)
     told = Service(program, around).environment()
     command = [sys.executable, "-m", program.module, *arguments]
-    with subprocess.Popen(command, env={**os.environ, **told}) as process:
-        # Ctrl-C reaches the command as well: it ends in its own way, and says where to go on.
-        before = signal.signal(signal.SIGINT, lambda *_: None)
-        try:
-            return process.wait()
-        finally:
-            signal.signal(signal.SIGINT, before)
+    return subprocess.run(command, env={**os.environ, **told}, check=False).returncode
 
 
 def audit(state: State, record: Record) -> int:
