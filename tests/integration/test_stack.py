@@ -210,7 +210,8 @@ def test_a_held_part_stays_down_until_it_is_resumed(own: RunningStack) -> None:
     until(lambda: notices(own, "postgres-intake", "held") == 1, "nobody noticed the hold")
     assert not _accepts(address)
     control.resume(own.state, "postgres-intake")
-    until(lambda: _accepts(address), "it was not started again")
+    until(partial(_is_back, own, "postgres-intake"), "it was not started again")
+    assert _accepts(address)
     with pytest.raises(StackError, match=r"no part 'matching' is running; running: kafka, picture, postgres"):
         control.hold(own.state, "matching")
 
