@@ -170,3 +170,27 @@ async def test_merged_cases_go_by_one_name_and_by_two_again_when_it_is_undone(in
     await intake.ask("UndoMerge", search.UndoMergeRequest(merge_id=merge_id), OUTREACH)
     assert (await told(intake, merged))[-1] == (own, 3)
     assert isinstance((await intake.announced(merged))[-1], events.HouseholdChanged)
+
+
+async def test_a_merged_case_goes_by_the_name_that_the_kept_one_has_now(intake: Intake) -> None:
+    kept, merged = [await opened(intake, person("Zenobia", name, "1990-01-01")) for name in ("Orm", "Orme")]
+    versions = [
+        await intake.database.pool.fetchval(
+            "SELECT version FROM case_file WHERE case_id = $1", uuid.UUID(each)
+        )
+        for each in (kept, merged)
+    ]
+    request = search.MergeCasesRequest(
+        case_id=kept, expected_version=versions[0], merged_case_id=merged, expected_merged_version=versions[1]
+    )
+    await intake.ask("MergeCases", request, OUTREACH)
+    before = await key(intake, kept)
+    view = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=kept), OUTREACH)
+    change = households.ChangePersonRequest(
+        case_id=kept,
+        expected_revision=view.household.revision,
+        person_id=view.household.persons[0].person_id,
+        change=households.PersonChange(given_name="Isabel"),
+    )
+    await intake.ask("ChangePerson", change, OUTREACH)
+    assert before != await key(intake, kept) == await key(intake, merged)

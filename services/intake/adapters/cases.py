@@ -7,6 +7,7 @@ import asyncpg
 from services.chassis import discretion
 from services.chassis.work import Work
 from services.intake.adapters.agencies import WHO, WHO_ASKS, uuid_or_none, viewer_in
+from services.intake.adapters.facts import ONE_PLACE, facts_in
 from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.secrets import Secrets
 from services.intake.adapters.vault import PostgresVault
@@ -15,16 +16,8 @@ from services.intake.domain.access import Sight, agency_scope, scope_of, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.arrival import arrival_code
 from services.intake.domain.cases import Case
-from services.intake.domain.household import Facts, OnePlace
 from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, HouseholdId, NeedId, WorkerName
 
-# By which name the one place of a row of `household` goes; nothing while it hides.
-ONE_PLACE = """
-(SELECT CASE WHEN own IS NOT NULL THEN coalesce(shared, own) END FROM keystore.one_place
- WHERE one_place.household_id = household.household_id) AS one_place_key,
-(SELECT one_place.revision FROM keystore.one_place
- WHERE one_place.household_id = household.household_id) AS one_place_revision
-"""
 _FACTS = f"""
 {ONE_PLACE},
 case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, recorded_at, closed_at,
@@ -201,24 +194,4 @@ def case_in(row: asyncpg.Record) -> Case:
         version=row["version"],
         assigned=row["assigned"],
         glass_broken=row["glass_broken"],
-    )
-
-
-def facts_in(row: asyncpg.Record) -> Facts:
-    """The facts that a row of `household` holds."""
-    return Facts(
-        adults=row["adults"],
-        children=row["children"],
-        infants=row["infants"],
-        newborn_space_from_week=row["newborn_space_from_week"],
-        wheelchair=row["wheelchair"],
-        pets=row["pets"],
-        unsheltered=row["unsheltered"],
-        confidential=row["confidential"],
-        area=row["area"],
-        revision=row["revision"],
-        avoid=frozenset(row["avoid"]),
-        one_place=None
-        if row["one_place_revision"] is None
-        else OnePlace(row["one_place_key"], row["one_place_revision"]),
     )

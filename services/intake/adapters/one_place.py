@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.chassis.ids import random_id
 from services.chassis.work import Work
+from services.intake.adapters.facts import ONE_PLACE, facts_in
 from services.intake.application.ports import KnownHousehold
 from services.intake.domain import events
 from services.intake.domain.cases import Case
@@ -41,6 +42,14 @@ ON CONFLICT (household_id) DO UPDATE SET own = EXCLUDED.own, revision = EXCLUDED
 _LOSE = "DELETE FROM keystore.household_token WHERE household_id = $1 AND token <> ALL ($2::bytea[])"
 _SHARE = """
 UPDATE keystore.one_place SET shared = $2, revision = $3 WHERE household_id = $1 AND revision = $3 - 1
+"""
+# Other agencies' cases are never merged into this one, so the looking agency sees all of them.
+_MERGED = f"""
+SELECT {ONE_PLACE}, merged.case_id, merged.closed_at, household.*
+FROM case_merge JOIN case_file AS merged ON merged.case_id = case_merge.merged_case_id
+JOIN household USING (household_id)
+WHERE case_merge.case_id = $1 AND undone_at IS NULL
+ORDER BY merged.case_id
 """
 
 
@@ -123,6 +132,20 @@ class PostgresOnePlaces:
             await self._write(case_id, household_id, agency_id, tokens, standing)
         else:
             self._keep(case_id, household_id, agency_id, random_id(), standing)
+        if self._names[case_id].key != standing.told.key:
+            await self._share_again(case_id, self._names[case_id].key)
+
+    async def _share_again(self, kept: CaseId, name: UUID | None) -> None:
+        """Those that were merged into the case go by its name while that holds, whatever it becomes."""
+        for row in await self._work.peek(_MERGED, kept):
+            standing = await self._standing(HouseholdId(row["household_id"]))
+            if standing.own is None or standing.shared == name:
+                continue
+            merged, revision = CaseId(row["case_id"]), standing.revision + 1
+            self._work.write(_SHARE, row["household_id"], name, revision, expect=1)
+            self._names[merged] = OnePlace(name or standing.own, revision)
+            if row["closed_at"] is None:
+                self._untold[merged] = facts_in(row)
 
     async def share(
         self, case_id: CaseId, household_id: HouseholdId, with_: HouseholdId | None

@@ -8,7 +8,7 @@ from services.chassis.database import Connection
 from services.chassis.envelope import Announcement
 from services.chassis.topics import Topic
 from services.intake.adapters import places
-from services.intake.adapters.cases import ONE_PLACE, facts_in
+from services.intake.adapters.facts import ONE_PLACE, facts_in
 from services.intake.adapters.needs import need_in
 from services.intake.adapters.wire import announcement
 from services.intake.domain.events import CaseSnapshot
