@@ -134,7 +134,7 @@ async def test_names_are_told_after_acceptance_under_a_consent_and_each_reading_
         await family.disclosed()
     await family.accepted()
     bare = await family.disclosed()
-    assert (len(bare.arrival_code), list(bare.persons)) == (8, [])
+    assert list(bare.persons) == []
 
     consent_id = await family.consents()
     told = await family.disclosed()
@@ -176,21 +176,6 @@ async def test_who_has_come_of_age_is_not_told_of_by_a_parent_s_signature(intake
     assert [each.given_name for each in (await family.disclosed()).persons] == ["Mara"]
     await family.consents(person_ids=[family.toddler], signer_id=family.toddler)
     assert [each.given_name for each in (await family.disclosed()).persons] == ["Mara", "Ivo"]
-
-
-async def test_two_stays_of_one_household_are_not_joined_by_their_codes(intake: Intake) -> None:
-    first = await Family.met(intake)
-    await first.accepted()
-    one = (await first.disclosed()).arrival_code
-    first.referral_id = new_id()
-    proposed = matching.ReferralProposed(
-        case_id=first.case_id, referral_id=first.referral_id, need_id=first.need_id, place_handle=new_id(),
-        contact="+1-555-0100", from_date=f"{TODAY}", nights=3,
-    )  # fmt: skip
-    proposed.expires_at.FromDatetime(NOON + timedelta(hours=2))
-    await intake.hear(proposed)
-    await first.accepted()
-    assert (await first.disclosed()).arrival_code != one
 
 
 async def test_revoking_ends_the_telling_and_closes_the_referral_at_once(intake: Intake) -> None:

@@ -1,6 +1,6 @@
 """What matching does when a household allows less, and what a provider is told of whom to expect."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +9,7 @@ from aid.matching.v1 import matching_pb2 as pb
 
 from services.chassis.call import Call, Principal
 from services.chassis.errors import AidError
-from services.matching.application.describe_arrival import Arrival, Guest
+from services.matching.application.describe_arrival import Guest
 from services.matching.domain.ids import CaseId, ReferralId
 from services.matching.domain.refusal import Refusal
 from services.matching.entrypoints.rpc import MatchingRpc
@@ -90,12 +90,12 @@ async def test_a_consent_that_closes_nothing_changes_nothing(world: World) -> No
 class ToldIntake:
     """Intake as a neighbour that answers what the test says, and remembers for whom it was asked."""
 
-    arrival: Arrival = field(default_factory=lambda: Arrival("ACDE3467", (Guest("Mara", "Quill", "adult"),)))
+    guests: Sequence[Guest] = (Guest("Mara", "Quill", "adult"),)
     asked: list[tuple[CaseId, ReferralId, str]] = field(default_factory=list)
 
-    async def of(self, case_id: CaseId, referral_id: ReferralId, call: Call) -> Arrival:
+    async def of(self, case_id: CaseId, referral_id: ReferralId, call: Call) -> Sequence[Guest]:
         self.asked.append((case_id, referral_id, call.principal.subject))
-        return self.arrival
+        return self.guests
 
 
 async def test_whom_to_expect_is_told_to_the_places_provider_after_both_said_yes(world: World) -> None:
@@ -134,3 +134,18 @@ async def test_without_intake_nobody_is_named_and_the_caller_hears_why(world: Wo
     with pytest.raises(AidError) as refused:
         await world.ask("DescribeArrival", pb.DescribeArrivalRequest(referral_id=referral_id), SHELTER)
     assert refused.value.reason == "intake-unknown"
+
+
+async def test_two_stays_of_one_household_are_not_joined_by_their_codes(world: World) -> None:
+    await world.offer(3)
+    [case_id], need_id = cases(1), lodging().need_id
+    referral_id = await proposed(world, case_id, need_id)
+    await world.offer(3, who=MOTEL, name="Motel")
+    await world.hear(intake.ConsentChanged(case_id=case_id, closed_referral_ids=[referral_id]))
+    shown = [
+        await world.ask("ListReferrals", pb.ListReferralsRequest(state=state), who)
+        for state, who in (("withdrawn", SHELTER), ("proposed", MOTEL))
+    ]
+    [one], [other] = (answer.referrals for answer in shown)
+    assert len(one.arrival_code) == len(other.arrival_code) == 8
+    assert one.arrival_code != other.arrival_code

@@ -8,12 +8,10 @@ import asyncpg
 from services.chassis.keyring import Keyring
 from services.chassis.work import Work
 from services.intake.adapters.agencies import PostgresAgencies
-from services.intake.adapters.secrets import Secrets
 from services.intake.application.consents_ports import Read
-from services.intake.domain.arrival import arrival_code
 from services.intake.domain.cases import Case
 from services.intake.domain.consents import Consent, ConsentText, EndedBy, Evidence, Purpose
-from services.intake.domain.ids import ArrivalCode, CaseId, ConsentId, PersonId, ReferralId, WorkerName
+from services.intake.domain.ids import CaseId, ConsentId, PersonId, ReferralId, WorkerName
 
 MOST_READS = 200
 
@@ -55,11 +53,10 @@ ORDER BY access_id DESC LIMIT $4
 
 
 class PostgresConsents:
-    def __init__(self, work: Work, keyring: Keyring, agencies: PostgresAgencies, secrets: Secrets) -> None:
+    def __init__(self, work: Work, keyring: Keyring, agencies: PostgresAgencies) -> None:
         self._work = work
         self._keyring = keyring
         self._agencies = agencies
-        self._secrets = secrets
 
     async def publish(self, text: ConsentText) -> ConsentText:
         words = (text.version, text.language)
@@ -123,9 +120,6 @@ class PostgresConsents:
             )
             for row in rows
         ]  # fmt: skip
-
-    def referral_code(self, referral_id: ReferralId) -> ArrivalCode:
-        return arrival_code(self._secrets.arrival, referral_id)
 
 
 def _context(consent: str) -> str:

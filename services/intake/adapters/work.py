@@ -84,7 +84,7 @@ class PostgresWork(IntakeWork):
         self.forgetting = PostgresForgetting(self, outfit.secrets)
         self.clocks = PostgresClocks(self)
         self.reports = PostgresReports(self, str(outfit.zone))
-        self.consents = PostgresConsents(self, outfit.keyring, agencies, outfit.secrets)
+        self.consents = PostgresConsents(self, outfit.keyring, agencies)
         notes = CaseNotes(self, outfit.keyring, agencies)
         self.glass = PostgresGlass(self, notes)
         self.norms = PostgresNorms(self, notes)

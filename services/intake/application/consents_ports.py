@@ -7,7 +7,7 @@ from typing import Protocol
 
 from services.intake.domain.cases import Case
 from services.intake.domain.consents import Consent, ConsentText, EndedBy
-from services.intake.domain.ids import ArrivalCode, CaseId, ConsentId, PersonId, ReferralId, WorkerName
+from services.intake.domain.ids import CaseId, ConsentId, PersonId, WorkerName
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,3 @@ class Consents(Protocol):
     async def reads(
         self, case_id: CaseId, person_id: PersonId | None, after: int | None
     ) -> Sequence[Read]: ...
-    def referral_code(self, referral_id: ReferralId) -> ArrivalCode:
-        """Says to a provider who arrives. Another one for every referral: two stays are not joined by it."""
-        ...

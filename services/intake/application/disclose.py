@@ -1,4 +1,4 @@
-"""Tell a provider whom to expect: names only under a consent for this referral, else a code. Heads matching knows."""
+"""Tell a provider whom to expect: names under a consent for this referral. Code and heads are matching's to tell."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -7,7 +7,7 @@ from services.chassis import discretion
 from services.intake.application.ports import IntakeWork, KnownPerson
 from services.intake.domain.consents import Consent, Purpose
 from services.intake.domain.household import AgeBand, age_band
-from services.intake.domain.ids import ArrivalCode, CaseId, PersonId, ReferralId, WorkerName
+from services.intake.domain.ids import CaseId, PersonId, ReferralId, WorkerName
 from services.intake.domain.outcomes import ReferralState
 from services.intake.domain.refusal import not_found, refused
 
@@ -29,13 +29,7 @@ class DisclosedPerson:
     age_band: AgeBand
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    arrival_code: ArrivalCode
-    persons: tuple[DisclosedPerson, ...]
-
-
-async def disclose(work: IntakeWork, command: Disclose) -> Expected:
+async def disclose(work: IntakeWork, command: Disclose) -> list[DisclosedPerson]:
     """The fields of the purpose and no other, of those who are covered today; each reading is logged."""
     case = await work.cases.find(command.case_id, command.reader)
     if case is None or case.closed_at is not None:
@@ -58,16 +52,10 @@ async def disclose(work: IntakeWork, command: Disclose) -> Expected:
             command.reader, command.reader_agency, case.case_id, [each.person_id],
             Purpose.SHARE_WITH_PROVIDER.value, covered[each.person_id],
         )  # fmt: skip
-    code = case.arrival_code or work.consents.referral_code(command.referral_id)
-    return Expected(
-        code,
-        tuple(
-            DisclosedPerson(
-                each.person.given_name, each.person.family_name, age_band(each.person, work.today)
-            )
-            for each in told
-        ),
-    )
+    return [
+        DisclosedPerson(each.person.given_name, each.person.family_name, age_band(each.person, work.today))
+        for each in told
+    ]
 
 
 def _may_stand_on(consent: Consent, known: KnownPerson, today: date) -> bool:

@@ -7,7 +7,7 @@ from aid.intake.v1 import consents_pb2 as messages
 from services.chassis.call import Call, Route, allow
 from services.chassis.ids import uuid7
 from services.intake.application.bar_signer import BarSigner, bar_signer
-from services.intake.application.disclose import Disclose, Expected, disclose
+from services.intake.application.disclose import Disclose, DisclosedPerson, disclose
 from services.intake.application.end_consent import RevokeConsent, revoke_consent
 from services.intake.application.list_consents import list_consents
 from services.intake.application.list_reads import list_reads
@@ -142,19 +142,18 @@ class ConsentRpc:
         if not command.reader:
             raise invalid("reader-missing", "Who reads is always said.", field="reader")
 
-        async def read(work: IntakeWork) -> Expected:
+        async def read(work: IntakeWork) -> list[DisclosedPerson]:
             return await disclose(work, command)
 
-        expected = await self._door.within(call).run(read)
+        told = await self._door.within(call).run(read)
         return messages.DiscloseResponse(
-            arrival_code=expected.arrival_code,
             persons=[
                 messages.DisclosedPerson(
                     given_name=each.given_name,
                     family_name=each.family_name,
                     age_band=words.AGE_BAND[each.age_band],
                 )
-                for each in expected.persons
+                for each in told
             ],
         )
 

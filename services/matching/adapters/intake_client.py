@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aid.intake.v1 import consents_pb2
 from aid.intake.v1.intake_pb2 import AgeBand
 
 from services.chassis import errors
 from services.chassis.call import Call
 from services.chassis.rpc_client import RpcClient
-from services.matching.application.describe_arrival import Arrival, Guest
+from services.matching.application.describe_arrival import Guest
 from services.matching.domain.ids import CaseId, ReferralId
 
 SERVICE = "aid.intake.v1.ConsentService"
@@ -21,7 +23,7 @@ class IntakeDisclosures:
     def __init__(self, client: RpcClient | None) -> None:
         self._client = client
 
-    async def of(self, case_id: CaseId, referral_id: ReferralId, call: Call) -> Arrival:
+    async def of(self, case_id: CaseId, referral_id: ReferralId, call: Call) -> Sequence[Guest]:
         if self._client is None:
             raise errors.unavailable("intake-unknown", "This service was not told where intake is.")
         answer = await self._client.call(
@@ -35,7 +37,7 @@ class IntakeDisclosures:
             consents_pb2.DiscloseResponse,
             timeout=min(LONGEST_S, call.remaining().total_seconds()),
         )
-        guests = [
+        return [
             Guest(
                 each.given_name,
                 each.family_name,
@@ -43,4 +45,3 @@ class IntakeDisclosures:
             )
             for each in answer.persons
         ]
-        return Arrival(answer.arrival_code, tuple(guests))

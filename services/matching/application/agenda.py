@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from services.matching.domain.ids import CaseId, NeedId, OccupancyId, OfferId, ReferralId
 
@@ -53,7 +54,11 @@ class Agenda:
     goods_round: bool = False
 
     def __bool__(self) -> bool:
-        noted = (
+        return any(self._asking()) or self.places_round or self.goods_round
+
+    def _asking(self) -> tuple[set[Any], ...]:
+        """What asks for `settle`; the rest goes with one of these."""
+        return (
             self.needs,
             self.cases,
             self.seeking,
@@ -65,7 +70,6 @@ class Agenda:
             self.led,
             self.housed,
         )
-        return any(noted) or self.places_round or self.goods_round
 
     def vacate(self, referral_id: ReferralId, first: date, until: date) -> None:
         self.vacated[referral_id] = (first, until)
@@ -79,20 +83,7 @@ class Agenda:
         self.freed.update(offer_ids)
 
     def clear(self) -> None:
-        for noted in (
-            self.needs,
-            self.cases,
-            self.closed,
-            self.erased,
-            self.seeking,
-            self.freed,
-            self.expiring,
-            self.ending,
-            self.left,
-            self.closing,
-            self.led,
-            self.vacated,
-            self.housed,
-        ):
+        for noted in (*self._asking(), self.closed, self.erased):
             noted.clear()
+        self.vacated.clear()
         self.places_round = self.goods_round = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,18 +24,12 @@ class Guest:
     age_band: str
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Without a consent nobody is named."""
-
-    arrival_code: str
-    guests: tuple[Guest, ...]
-
-
 class Disclosures(Protocol):
     """The neighbour that knows who they are. What it tells goes to the caller and is kept nowhere."""
 
-    async def of(self, case_id: CaseId, referral_id: ReferralId, call: Call) -> Arrival: ...
+    async def of(self, case_id: CaseId, referral_id: ReferralId, call: Call) -> Sequence[Guest]:
+        """Those who consented to be named to this provider; without a consent nobody."""
+        ...
 
 
 async def expected_referral(work: MatchingWork, viewer: Viewer, referral_id: ReferralId) -> Referral:

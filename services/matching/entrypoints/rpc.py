@@ -132,11 +132,11 @@ class MatchingRpc:
         referral_id = ReferralId(words.uuid(request.referral_id, "referral-id"))
         async with self.works() as work:
             referral = await expected_referral(work, _viewer(call.principal), referral_id)
-        arrival = await self.disclosures.of(referral.case_id, referral_id, call)
+        guests = await self.disclosures.of(referral.case_id, referral_id, call)
         return pb.DescribeArrivalResponse(
             arrival_code=referral.arrival_code,
             head_count=referral.head_count,
-            guests=[speech.guest(each) for each in arrival.guests],
+            guests=[speech.guest(each) for each in guests],
         )
 
     async def ListHubDesk(self, request: pb.ListHubDeskRequest, call: Call) -> pb.ListHubDeskResponse:
