@@ -55,7 +55,7 @@ async def test_telling_a_provider_whom_to_expect_is_not_counted_for_who_hides(
         await intake.hear(matching.ReferralAccepted(**ids, need_id=opened.need_ids[0]))
         mark = discretion.begin()
         told = consents.DiscloseRequest(**ids, reader="shelter-desk", reader_agency="agency-shelter")
-        assert (await intake.ask("Disclose", told, MATCHING)).arrival_code
+        assert not (await intake.ask("Disclose", told, MATCHING)).persons, "nobody has consented"
         assert mark.hushed == hiding
 
 

@@ -13,11 +13,12 @@ from deploy.local.story.stage import Stage, expect, until
 
 
 async def stay_is_ending(stage: Stage) -> str:
-    """Nobody asked: the clock did. She moves on the day after her last night, and sleeps nowhere else between."""
+    """Nobody asked: the clock did, at once, because fewer than three days were left when she came. The hub answers
+    before the hold runs out; she moves on the day after her last night, and sleeps nowhere else between.
+    """
     ending = await until(lambda: lodging(stage), "a stay with a last night on the case")
     last_night = date.fromisoformat(ending["lastNight"])
     following = (last_night + timedelta(days=1)).isoformat()
-    await stage.advance(timedelta(days=1))
     found = await until(lambda: search_from(stage, following), "a search for the night after the last one")
     entry = await until(lambda: proposed(stage), "the next place on the hub's desk")
     expect(
