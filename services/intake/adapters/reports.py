@@ -13,6 +13,7 @@ import asyncpg
 from services.chassis.work import Work
 from services.intake.application.reports_ports import Report
 from services.intake.domain.reports import (
+    SAID_WITHIN,
     Cell,
     Counts,
     Indicator,
@@ -23,43 +24,84 @@ from services.intake.domain.reports import (
     nights_band,
 )
 
-_COUNTED = "NOT confidential AND erased_at IS NULL"
-# Where each household was last known to have gone within the period: by an export, or as a worker recorded it.
-_OUTCOMES = f"""
-SELECT DISTINCT ON (household_id) area, code
-FROM (SELECT case_id, exited_on AS day, destination AS code FROM outcome
-      UNION ALL SELECT case_id, on_date, code FROM living_situation) AS gone
-JOIN case_file USING (case_id) JOIN household USING (household_id)
-WHERE {_COUNTED} AND day BETWEEN $1 AND $2
-ORDER BY household_id, day DESC, code DESC
+# Every case that is counted, and the household that it is with: cases that were merged are one. Its area is that of
+# the case that goes on, unless nobody is left there. Its work began with the first of them, and is over with the last.
+_COUNTED = """
+WITH file AS (
+    SELECT case_file.case_id, coalesce(case_merge.case_id, case_file.case_id) AS whole, area, confidential, erased_at,
+           (opened_at AT TIME ZONE $3)::date AS opened_on, (closed_at AT TIME ZONE $3)::date AS closed_on
+    FROM case_file JOIN household USING (household_id)
+    LEFT JOIN case_merge ON merged_case_id = case_file.case_id AND undone_at IS NULL
+), counted AS (
+    SELECT * FROM (
+        SELECT case_id, whole, erased_at,
+               bool_or(confidential) OVER household AS hides,
+               first_value(area) OVER (household ORDER BY erased_at IS NOT NULL, case_id <> whole, case_id) AS area,
+               min(opened_on) OVER household AS opened_on,
+               CASE WHEN bool_and(closed_on IS NOT NULL) OVER household THEN max(closed_on) OVER household END AS closed_on
+        FROM file WINDOW household AS (PARTITION BY whole)
+    ) AS known WHERE NOT hides AND erased_at IS NULL
+)
+"""
+# Where households went: by an export; into a home of their own, as a worker recorded it since the case was opened;
+# and what was first said within a week of a stay's end or of the case's, unless they live in another place by then.
+# Any other word of where a household lives is no outcome: it is asked at every meeting.
+_GONE = f"""{_COUNTED}, lived AS (
+    SELECT whole, from_date, last_night, ended_on FROM stay JOIN counted USING (case_id)
+), said AS (
+    SELECT whole, opened_on, on_date, code, recorded_at FROM living_situation JOIN counted USING (case_id)
+), over AS (
+    SELECT whole, ended_on AS day FROM lived WHERE ended_on IS NOT NULL
+    UNION SELECT whole, closed_on FROM counted WHERE closed_on IS NOT NULL
+), said_then AS (
+    SELECT DISTINCT ON (whole, day) whole, on_date, code
+    FROM over JOIN said USING (whole) WHERE on_date BETWEEN day AND day + {SAID_WITHIN.days}
+    ORDER BY whole, day, on_date, recorded_at DESC
+), gone AS (
+    SELECT whole, exited_on AS day, destination AS code FROM outcome JOIN counted USING (case_id)
+    UNION ALL SELECT whole, on_date, code FROM said WHERE code / 100 = 4 AND on_date > opened_on
+    UNION ALL SELECT whole, on_date, code FROM said_then WHERE NOT EXISTS (
+        SELECT FROM lived
+        WHERE lived.whole = said_then.whole AND from_date <= on_date
+          AND on_date < coalesce(ended_on, last_night + 1, 'infinity')
+    )
+)
+"""
+# The last of them within the period.
+_OUTCOMES = f"""{_GONE}
+SELECT DISTINCT ON (whole) area, code FROM gone JOIN counted USING (whole)
+WHERE day BETWEEN $1 AND $2
+ORDER BY whole, day DESC, code DESC
 """
 # Households that came to live in a home of their own within the period, and for how long they had none until then.
-_DAYS_HOMELESS = f"""
-SELECT area, min(day) - min(opened_at AT TIME ZONE $3)::date AS days
-FROM (SELECT case_id, exited_on AS day FROM outcome WHERE destination / 100 = 4
-      UNION ALL SELECT case_id, on_date FROM living_situation WHERE code / 100 = 4) AS home
-JOIN case_file USING (case_id) JOIN household USING (household_id)
-WHERE {_COUNTED}
-GROUP BY household_id, area HAVING min(day) BETWEEN $1 AND $2
+_DAYS_HOMELESS = f"""{_GONE}
+SELECT area, min(day) - opened_on AS days FROM gone JOIN counted USING (whole)
+WHERE code / 100 = 4
+GROUP BY whole, area, opened_on HAVING min(day) BETWEEN $1 AND $2
 """
-# Cases of the period that asked for a place, and when they first slept in one.
-_FIRST_NIGHT = f"""
-SELECT area, min(from_date) - (opened_at AT TIME ZONE $3)::date AS nights
-FROM case_file JOIN household USING (household_id)
-LEFT JOIN stay ON stay.case_id = case_file.case_id AND from_date >= (opened_at AT TIME ZONE $3)::date
-WHERE {_COUNTED} AND (opened_at AT TIME ZONE $3)::date BETWEEN $1 AND $2
-  AND EXISTS (SELECT FROM need WHERE need.case_id = case_file.case_id AND kind = 'lodging')
-GROUP BY case_file.case_id, area
+# Households met in the period that asked for a place, and when they first slept in one.
+_FIRST_NIGHT = f"""{_COUNTED}
+SELECT area, min(from_date) - opened_on AS nights
+FROM counted LEFT JOIN stay ON stay.case_id = counted.case_id AND from_date >= opened_on
+WHERE opened_on BETWEEN $1 AND $2
+GROUP BY whole, area, opened_on
+HAVING bool_or(EXISTS (SELECT FROM need WHERE need.case_id = counted.case_id AND kind = 'lodging'))
 """
-_RETURNS = f"""
-SELECT DISTINCT household_id, area
-FROM living_situation JOIN case_file USING (case_id) JOIN household USING (household_id)
-WHERE {_COUNTED} AND returned AND on_date BETWEEN $1 AND $2
+# Who never had a place did not return to the street: they were met there.
+_RETURNS = f"""{_GONE}, housed AS (
+    SELECT whole, from_date AS day FROM lived
+    UNION ALL SELECT whole, day FROM gone WHERE code / 100 IN (2, 3, 4)
+)
+SELECT DISTINCT whole, area FROM living_situation JOIN counted USING (case_id)
+WHERE returned AND on_date BETWEEN $1 AND $2
+  AND EXISTS (SELECT FROM housed WHERE housed.whole = counted.whole AND housed.day <= on_date)
 """
-_FOLLOW_UPS = f"""
-SELECT area, split_part(about, ':', 2) AS days, coalesce(outcome = 'reached', false) AS reached
-FROM task JOIN case_file USING (case_id) JOIN household USING (household_id)
-WHERE {_COUNTED} AND task.kind = 'follow-up' AND due_on BETWEEN $1 AND $2
+# A household is asked once for each of its cases: one answer will do.
+_FOLLOW_UPS = f"""{_COUNTED}
+SELECT area, split_part(about, ':', 2) AS days, bool_or(coalesce(outcome = 'reached', false)) AS reached
+FROM task JOIN counted USING (case_id)
+WHERE task.kind = 'follow-up' AND due_on BETWEEN $1 AND $2
+GROUP BY whole, area, days
 """
 _PUBLISH = "INSERT INTO report (period, published_at, cells) VALUES ($1, $2, $3)"
 _PERIODS = "SELECT period FROM report ORDER BY period DESC"
@@ -72,10 +114,10 @@ class PostgresReports:
         self._zone = zone
 
     async def count(self, period: Period, areas: Sequence[str]) -> Mapping[Indicator, Counts]:
-        within = (period.first_day, period.last_day)
+        within = (period.first_day, period.last_day, self._zone)
         outcomes = await self._rows(_OUTCOMES, *within)
-        homeless = await self._rows(_DAYS_HOMELESS, *within, self._zone)
-        nights = await self._rows(_FIRST_NIGHT, *within, self._zone)
+        homeless = await self._rows(_DAYS_HOMELESS, *within)
+        nights = await self._rows(_FIRST_NIGHT, *within)
         returns = await self._rows(_RETURNS, *within)
         asked = await self._rows(_FOLLOW_UPS, *within)
         found = {

@@ -16,6 +16,8 @@ REGION = "region"
 ELSEWHERE = "elsewhere"
 PUBLISHED_AFTER = timedelta(days=14)
 """After the end of a quarter: late entries of its last days have come in."""
+SAID_WITHIN = timedelta(days=7)
+"""Of the end of a stay, or of the work: where a household lives then is where it went. Later it is news."""
 
 
 class Indicator(Enum):
