@@ -50,12 +50,15 @@ PURPOSES = {
 @pytest.fixture
 async def intake(stack: RunningStack, tmp_path: Path) -> AsyncIterator[Intake]:
     async with opened_intake(stack, tmp_path) as opened:
-        for version, purpose in PURPOSES.items():
-            text = messages.ConsentText(
-                version=version, language="en", purpose=purpose, body="In plain words."
-            )
-            await opened.ask("PutConsentText", messages.PutConsentTextRequest(text=text), OPERATOR)
+        await publish_words(opened)
         yield opened
+
+
+async def publish_words(intake: Intake) -> None:
+    """What households are informed with."""
+    for version, purpose in PURPOSES.items():
+        text = messages.ConsentText(version=version, language="en", purpose=purpose, body="In plain words.")
+        await intake.ask("PutConsentText", messages.PutConsentTextRequest(text=text), OPERATOR)
 
 
 class Family:

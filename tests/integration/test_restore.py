@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from aid.intake.v1 import events_pb2 as events
@@ -17,6 +18,7 @@ from deploy.local.errors import StackError
 from services.chassis.call import Principal
 from services.intake.domain.refusal import Refusal
 from services.intake.entrypoints.restored import forget_erased
+from tests.integration.test_intake_consents import PURPOSES, Family, publish_words
 from tests.support.intake import (
     ADVOCATE,
     COLLEAGUE,
@@ -98,6 +100,54 @@ async def test_a_restored_database_has_everybody_but_the_erased(stack: RunningSt
     assert "3 households had come back" in words
     assert "0 households had come back" in words
     assert not list((tmp_path / "scratch").glob("*")), "no key is left lying about"
+
+
+async def test_no_consent_comes_back_that_stood_on_somebody_who_was_erased(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    cluster = stack.record.cluster("intake", stack.state)
+    async with opened_intake(stack, tmp_path) as intake:
+        settings, database = intake.settings, intake.settings.dsn.rpartition("/")[2]
+        await publish_words(intake)
+        left, whole, gone = [await Family.met(intake) for _ in range(3)]
+        for each in (left, whole, gone):
+            await each.accepted()
+            await each.consents()
+            await each.consents(
+                person_ids=[each.mother],
+                text_version="search-1",
+                purpose=PURPOSES["search-1"],
+                referral_id="",
+            )
+        await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=gone.case_id), OUTREACH)
+        await backup([(cluster, database)], tmp_path, TODAY, KEEP_KEYS, lambda line: None)
+        await erase(intake, left.case_id)
+        for _ in range(2):
+            await erase(intake, gone.case_id)
+    await restore(cluster, database, newest(tmp_path), None, tmp_path / "scratch", lambda line: None)
+    async with serving_intake(settings, tmp_path / "kek") as intake:
+        for each in (left, whole, gone):
+            each.intake = intake
+        assert await forget_erased(intake.application.works, Console(quiet=True)) == 0
+        # What the mother allowed for herself goes on; what she signed for her child, too, went with it.
+        assert await ended(left) == {"share-1": "signer-left", "search-1": ""}
+        told = (await left.said())[-1]
+        assert list(told.allowed) == ["search"]
+        assert list(told.closed_referral_ids) == [left.referral_id]
+        assert await ended(whole) == {"share-1": "", "search-1": ""}
+        assert {*(await ended(gone)).values()} == {"signer-left"}
+        assert isinstance((await intake.announced(gone.case_id))[-1], events.CaseErased)
+        said = Console(record=True, width=120)
+        assert await forget_erased(intake.application.works, said) == 0
+        assert "0 households had come back" in said.export_text()
+
+
+async def ended(family: Family) -> dict[str, str]:
+    """By the words that they stand on, what ended the family's consents."""
+    rows = await family.intake.database.pool.fetch(
+        "SELECT text_version, ended_by FROM consent WHERE case_id = $1", UUID(family.case_id)
+    )
+    return {row["text_version"]: row["ended_by"] or "" for row in rows}
 
 
 async def test_where_the_keys_are_lost_too_a_backup_of_them_brings_everybody_back(

@@ -38,6 +38,10 @@ SELECT consent_id, person_ids, signer_id, purpose, referral_id, text_version, te
 FROM consent LEFT JOIN keystore.subject_key ON subject_id = consent_id
 WHERE case_id = $1 ORDER BY recorded_at DESC, consent_id
 """
+_KEYLESS = """
+SELECT consent_id FROM consent
+WHERE case_id = $1 AND ended_at IS NULL AND NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = consent_id)
+"""
 _END = "UPDATE consent SET ended_at = $2, ended_by = $3 WHERE consent_id = $1 AND ended_at IS NULL"
 _BAR = """
 INSERT INTO barred_signer (person_id, case_id, agency_id, barred_by, barred_at) VALUES ($1, $2, $3, $4, $5)
@@ -98,6 +102,9 @@ class PostgresConsents:
                 note = key.open(row["sealed"], _context(subject)).decode()
             notes.append(note)
         return [_consent(row, note) for row, note in zip(rows, notes, strict=True)]
+
+    async def keyless(self, case_id: CaseId) -> Collection[ConsentId]:
+        return {ConsentId(row["consent_id"]) for row in await self._work.peek(_KEYLESS, case_id)}
 
     def end(self, consent_id: ConsentId, by: EndedBy) -> None:
         self._work.write(_END, consent_id, self._work.now, by.value)

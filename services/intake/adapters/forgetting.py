@@ -82,6 +82,9 @@ _FORGET_GLASS = (
     """,
     "UPDATE break_glass SET reason = '' WHERE case_id = $1",
 )
+_END_CONSENTS = """
+UPDATE consent SET ended_at = $2, ended_by = 'signer-left' WHERE case_id = $1 AND ended_at IS NULL
+"""
 _WITHDRAW_NEEDS = """
 UPDATE need SET withdrawn_at = $2, version = version + 1
 WHERE case_id = $1 AND withdrawn_at IS NULL AND met_at IS NULL
@@ -94,7 +97,8 @@ INSERT INTO keystore.erased_person (household_id, agency_id, digest) VALUES ($1,
 _BARRED = "SELECT digest FROM keystore.erased_person WHERE agency_id = $1 AND digest = ANY ($2::bytea[])"
 
 
-# Of whom a restored vault still has rows although their keys are gone: they were erased after the backup.
+# Of whom a restored vault still has rows although their keys are gone: they were erased after the backup. A consent
+# loses its key with anybody who signed it, or for whom it was.
 _KEYLESS = """
 SELECT case_id, household_id,
        array(SELECT person_id FROM person
@@ -106,7 +110,10 @@ WHERE erased_at IS NULL
   AND (NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = household.household_id)
        OR EXISTS (SELECT FROM person
                   WHERE person.household_id = household.household_id
-                    AND NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = person_id)))
+                    AND NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = person_id))
+       OR EXISTS (SELECT FROM consent
+                  WHERE consent.case_id = case_file.case_id AND ended_at IS NULL
+                    AND NOT EXISTS (SELECT FROM keystore.subject_key WHERE subject_id = consent_id)))
 ORDER BY case_id
 """
 
@@ -162,10 +169,11 @@ class PostgresForgetting:
         return hmac.digest(self._secrets.digest, said, hashlib.sha256)
 
     def erase_case(self, case: Case) -> None:
-        """The household is nobody, and its case is closed. It stays as confidential as it was: an answer that
+        """The household is nobody and allows nothing, and its case is closed. It stays as confidential as it was: an answer that
         became another by this would tell of it."""
         for statement in _FORGET_GLASS:
             self._work.write(statement, case.case_id)
         self._work.write(_ERASE_HOUSEHOLD, case.household_id, self._work.now)
+        self._work.write(_END_CONSENTS, case.case_id, self._work.now)
         self._work.write(_WITHDRAW_NEEDS, case.case_id, self._work.now)
         self._work.write(_ERASE_CASE, case.case_id, case.version, self._work.now, expect=1)

@@ -63,6 +63,14 @@ async def end_signatures(work: IntakeWork, case: Case, gone: Collection[PersonId
     await _end(work, case, consents, ended, EndedBy.SIGNER_LEFT)
 
 
+async def end_keyless(work: IntakeWork, case: Case) -> None:
+    """After a restore: what stood on somebody who has been erased since stands on nobody."""
+    keyless = await work.consents.keyless(case.case_id)
+    consents = await work.consents.of_case(case)
+    ended = [each for each in consents if each.consent_id in keyless]
+    await _end(work, case, consents, ended, EndedBy.SIGNER_LEFT)
+
+
 async def tell_consents(
     work: IntakeWork, case: Case, consents: Iterable[Consent], closed: Sequence[ReferralId] = ()
 ) -> None:

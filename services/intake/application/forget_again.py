@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from services.intake.application.end_consent import end_keyless
 from services.intake.application.erase_person import erase_case
 from services.intake.application.household_changed import household_changed
 from services.intake.application.household_ports import Keyless
@@ -29,6 +30,10 @@ async def forget_again(work: IntakeWork, found: Keyless) -> None:
     case = await work.cases.find(found.case_id, NOBODY)
     if case is None:
         raise LookupError("a household has lost its case")
+    if found.readable and not found.persons:
+        work.cases.advance(case)
+        await end_keyless(work, case)
+        return
     before = await work.vault.left(case) if found.readable else None
     if before is None or not before.persons:
         await erase_case(work, case, found.persons, None)
@@ -48,5 +53,6 @@ async def _without(
     work.changes.record(case, facts.revision, [f"persons/{each}" for each in erased], NOBODY)
     work.tell(HouseholdChanged(case.case_id, facts))
     work.changed(case.case_id)
+    await end_keyless(work, case)
     if case.closed_at is None:
         await household_changed(work, replace(case, facts=facts), before, after)

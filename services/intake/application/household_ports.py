@@ -22,7 +22,7 @@ class HouseholdChanges(Protocol):
 @dataclass(frozen=True, slots=True)
 class Keyless:
     """A case whose household was erased (not `readable`), or some of its persons, after the backup was made from
-    which it was restored."""
+    which it was restored; or one with a consent that stood on somebody who was."""
 
     case_id: CaseId
     persons: tuple[PersonId, ...]
