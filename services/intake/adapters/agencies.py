@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.chassis.ids import uuid7
+from services.chassis.ids import parsed, uuid7
 from services.chassis.keyring import DataKey, Keyring
 from services.chassis.work import Work
 from services.intake.domain.agencies import Agency, AgencyType, Asker, Viewer
@@ -13,7 +13,8 @@ from services.intake.domain.ids import AgencyId, WorkerName
 from services.intake.domain.refusal import denied
 
 # One look for both: what the agency is, and whether the worker is known to work for another one. Always a row.
-WHO = "own.agency_id AS own_agency, own.name AS own_name, own.type AS own_type, employer_of($2) AS works_for"
+OWN_AGENCY = "own.agency_id AS own_agency, own.name AS own_name, own.type AS own_type"
+WHO = f"{OWN_AGENCY}, employer_of($2) AS works_for"
 WHO_ASKS = """
 FROM (SELECT) AS always
 LEFT JOIN agency AS own ON own.agency_id = $1
@@ -155,6 +156,6 @@ def _agency(row: asyncpg.Record) -> Agency:
 def uuid_or_none(text: str) -> UUID | None:
     """An agency that is not named by a UUID is none of ours."""
     try:
-        return UUID(text)
+        return parsed(text)
     except ValueError:
         return None

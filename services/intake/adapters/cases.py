@@ -6,12 +6,12 @@ import asyncpg
 
 from services.chassis import discretion
 from services.chassis.work import Work
-from services.intake.adapters.agencies import WHO, WHO_ASKS, uuid_or_none, viewer_in
+from services.intake.adapters.agencies import OWN_AGENCY, WHO, WHO_ASKS, uuid_or_none, viewer_in
 from services.intake.adapters.facts import ONE_PLACE, facts_in
 from services.intake.adapters.needs import PostgresNeeds
 from services.intake.adapters.secrets import Secrets
 from services.intake.adapters.vault import PostgresVault
-from services.intake.application.ports import Approach, NewCase
+from services.intake.application.ports import Approach, Approaching, NewCase
 from services.intake.domain.access import Sight, agency_scope, scope_of, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.arrival import arrival_code
@@ -23,16 +23,18 @@ _FACTS = f"""
 case_file.case_id, case_file.household_id, case_file.agency_id, opened_by, opened_at, recorded_at, closed_at,
 arrival_code, version, adults, children, infants, newborn_space_from_week, wheelchair, pets, unsheltered, confidential, area,
 revision, avoid,
-EXISTS (SELECT FROM assignment
-        WHERE assignment.case_id = case_file.case_id AND assignment.subject = $2) AS assigned,
-EXISTS (SELECT FROM break_glass
-        WHERE break_glass.case_id = case_file.case_id AND break_glass.subject = $2 AND ended_at IS NULL
 """
 
 
-def case_columns(now: str) -> str:
-    """All of a case as the worker $2 finds it; `now`: the placeholder of this moment."""
-    return f"{_FACTS} AND until > {now}) AS glass_broken"
+def case_columns(now: str, who: str = "$2") -> str:
+    """All of a case as the worker `who` finds it; `now`: the placeholder of this moment."""
+    return f"""{_FACTS}
+EXISTS (SELECT FROM assignment
+        WHERE assignment.case_id = case_file.case_id AND assignment.subject = {who}) AS assigned,
+EXISTS (SELECT FROM break_glass
+        WHERE break_glass.case_id = case_file.case_id AND break_glass.subject = {who} AND ended_at IS NULL
+          AND until > {now}) AS glass_broken
+"""
 
 
 _CASE = f"SELECT {case_columns('$3')} FROM case_file JOIN household USING (household_id) "
@@ -40,6 +42,17 @@ _CASE = f"SELECT {case_columns('$3')} FROM case_file JOIN household USING (house
 _APPROACH = f"""
 SELECT {WHO}, {case_columns("$5")}, coalesce(need_id_taken($4), false) AS taken {WHO_ASKS}
 LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = $3
+"""
+# The same for many, in their order.
+_APPROACH_ALL = f"""
+SELECT {OWN_AGENCY}, works_for, {case_columns("$5", "asked.subject")}, taken IS NOT NULL AS taken
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[]) WITH ORDINALITY
+     AS asked (agency_id, subject, case_id, need_id, nth)
+LEFT JOIN agency AS own ON own.agency_id = asked.agency_id
+LEFT JOIN employers_of($2) ON employed = asked.subject
+LEFT JOIN need_ids_taken($4) AS taken ON taken = asked.need_id
+LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = asked.case_id
+ORDER BY nth
 """
 _FIND = _CASE + "WHERE case_file.case_id = $1"
 _FIND_BY_CODE = _CASE + "WHERE arrival_code = $1"
@@ -52,7 +65,12 @@ INSERT INTO case_file
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
                      $7::timestamptz[], $8::text[])
 """
-_ADVANCE = "UPDATE case_file SET version = version + 1 WHERE case_id = $1 AND version = $2"
+# In the order of their ids, so that two works which change the same cases do not lock them crosswise.
+_ADVANCE = """
+UPDATE case_file SET version = case_file.version + 1
+FROM (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS read (case_id, version) ORDER BY case_id) AS read
+WHERE case_file.case_id = read.case_id AND case_file.version = read.version
+"""
 # The revision must not fall when the case's allocations are forgotten.
 _CLOSE = """
 UPDATE case_file SET closed_at = $3, version = version + 1 + (
@@ -84,6 +102,8 @@ class PostgresCases:
         self._needs = needs
         self._secrets = secrets
         self._looked_at: dict[CaseId, bool] = {}
+        self._approached: dict[Approaching, asyncpg.Record] = {}
+        self._advanced: set[tuple[CaseId, int]] = set()
 
     async def open(self, case: NewCase) -> None:
         """Everything of the new case, in one go."""
@@ -111,18 +131,35 @@ class PostgresCases:
     async def approach(self, case_id: CaseId, asker: Asker, new_need: NeedId | None = None) -> Approach:
         """Who asks and what they ask for. The work goes on for the agency whose case it is.
 
-        A case that is not seen among the asker's own costs a second look, whether it is hidden or not there.
+        A case that is not seen among the asker's own costs a second look, whether it is hidden or not there. But
+        for those who look together there is none: the work cannot go on for several agencies.
         """
-        await self._work.speak_for(scope_of(asker))
-        agency = uuid_or_none(asker.agency)
-        [row] = await self._work.peek(_APPROACH, agency, asker.worker, case_id, new_need, self._work.now)
+        row = self._approached.get((case_id, asker, new_need))
+        together = row is not None
+        if row is None:
+            await self._work.speak_for(scope_of(asker))
+            agency = uuid_or_none(asker.agency)
+            [row] = await self._work.peek(_APPROACH, agency, asker.worker, case_id, new_need, self._work.now)
         case = None if row["case_id"] is None else case_in(row)
         viewer = viewer_in(row, asker)
-        if case is None or sight(case, viewer) is Sight.ABSENT:
+        if not together and (case is None or sight(case, viewer) is Sight.ABSENT):
             case = await self._assigned_elsewhere(case_id, asker.worker) or case
         if case is not None and case.confidential and sight(case, viewer) is not Sight.ABSENT:
             discretion.hush()
         return Approach(case, viewer, row["taken"])
+
+    async def approach_all(self, approaching: Collection[Approaching]) -> None:
+        """Look up many at once, of one scope; `approach` then answers each of them from that."""
+        every = list(dict.fromkeys(approaching))
+        rows = await self._work.peek(
+            _APPROACH_ALL,
+            [uuid_or_none(asker.agency) for _, asker, _ in every],
+            [asker.worker for _, asker, _ in every],
+            [case_id for case_id, _, _ in every],
+            [need_id for _, _, need_id in every],
+            self._work.now,
+        )
+        self._approached.update(zip(every, rows, strict=True))
 
     async def _assigned_elsewhere(self, case_id: CaseId, worker: WorkerName) -> Case | None:
         """The case of another agency, if this worker was assigned to it."""
@@ -152,7 +189,10 @@ class PostgresCases:
         return int(rows[0]["revision"]) if rows else None
 
     def advance(self, case: Case) -> None:
-        self._work.write(_ADVANCE, case.case_id, case.version, expect=1)
+        """By one, however many commands of this work found the case as it was."""
+        if (case.case_id, case.version) not in self._advanced:
+            self._advanced.add((case.case_id, case.version))
+            self._work.collect(_ADVANCE, case.case_id, case.version, each=True, in_place=True)
 
     def close(self, case: Case) -> None:
         """The case and its open needs with it."""

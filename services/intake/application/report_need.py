@@ -1,5 +1,6 @@
 """Add a need to a case."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,8 +23,14 @@ class ReportNeed:
     occurred_at: datetime | None = None
 
 
+async def look_ahead(work: IntakeWork, commands: Sequence[ReportNeed]) -> None:
+    """Read in one look what reporting these needs in this work has to know. One alone looks when it acts."""
+    if len(commands) > 1:
+        await work.cases.approach_all([(each.case_id, each.asker, each.need.need_id) for each in commands])
+
+
 async def report_need(work: IntakeWork, command: ReportNeed) -> NeedId:
-    """The id of the recorded need."""
+    """The id of the recorded need. Refused before anything is written."""
     own = command.need.need_id
     found = await work.cases.approach(command.case_id, command.asker, own)
     case = must_act(found.case, found.viewer)
@@ -31,9 +38,9 @@ async def report_need(work: IntakeWork, command: ReportNeed) -> NeedId:
     if found.taken:
         raise conflict("id-taken", "The id of the need is in use.")
     need = need_of(command.need, own or NeedId(uuid7()), work.today)
+    occurred_at = happened_at(command.occurred_at, work.now)
     work.needs.report(case, need)
     work.cases.advance(case)
-    occurred_at = happened_at(command.occurred_at, work.now)
     work.tell(NeedReported(case.case_id, need, case.facts, case.arrival_code), occurred_at=occurred_at)
     work.changed(case.case_id)
     return need.need_id

@@ -17,9 +17,8 @@ from services.intake.domain.access import CASEWORK
 from services.intake.domain.entries import Recorded, check_recorded, happened_at, in_order
 from services.intake.domain.refusal import Refusal, invalid
 from services.intake.entrypoints import requests
-from services.intake.entrypoints.admission import Opening
 from services.intake.entrypoints.door import Door
-from services.intake.entrypoints.rpc import IntakeRpc
+from services.intake.entrypoints.rpc import IntakeRpc, Opening
 from services.intake.entrypoints.rules import SERVICE as INTAKE
 
 SERVICE = "aid.intake.v1.EntryService"
@@ -129,7 +128,7 @@ class EntryRpc:
         if len(openings) < 2 or call.remaining() < TIME_FOR_ALL:
             return {}
         try:
-            answers = await self._service.admission.open_all([*openings.values()])
+            answers = await self._service.opened.admit_all([*openings.values()])
         except Exception:  # noqa: BLE001 - each is told what is in the way when it is applied by itself
             return {}
         begun = zip(openings.items(), answers, strict=True)
@@ -157,7 +156,7 @@ class EntryRpc:
         match entry.WhichOneof("command"):
             case "open_case":
                 opening = self._opening(opened, call) if begun is None else begun.opening
-                answer = await service.admission.open(opening) if begun is None else begun.answer
+                answer = await service.opened.admit(opening) if begun is None else begun.answer
                 case = await service.with_tonight(opening, answer)
                 return messages.EntryResult(
                     case_id=case.case_id,

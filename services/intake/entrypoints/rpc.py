@@ -12,10 +12,12 @@ from services.intake.application.assign_worker import AssignWorker, assign_worke
 from services.intake.application.close_case import CloseCase, close_case
 from services.intake.application.find_tonight import FindTonight, find_tonight
 from services.intake.application.get_handoff import Handoff, get_handoff
-from services.intake.application.open_case import OpenCase
+from services.intake.application.open_case import OpenCase, open_case
+from services.intake.application.open_case import look_ahead as look_at_cases
 from services.intake.application.ports import Hub, HubContact, IntakeWork, Matching
 from services.intake.application.register import RegisterWorker, register_agency, register_worker
 from services.intake.application.report_need import ReportNeed, report_need
+from services.intake.application.report_need import look_ahead as look_at_needs
 from services.intake.application.view_case import CaseView, show_case
 from services.intake.application.watch_case import Watchers, watch_case
 from services.intake.application.withdraw_need import WithdrawNeed, withdraw_need
@@ -23,10 +25,13 @@ from services.intake.domain.agencies import Agency
 from services.intake.domain.ids import AgencyId, AllocationId, CaseId, NeedId, ReferralId, WorkerName
 from services.intake.domain.refusal import Refusal
 from services.intake.entrypoints import requests
-from services.intake.entrypoints.admission import Admission, Opening
+from services.intake.entrypoints.admission import Admission, Asked, Deed
 from services.intake.entrypoints.answers import case_message, tonight_message
 from services.intake.entrypoints.door import Door, asker
 from services.intake.entrypoints.imports import get_import_outcomes, import_households
+
+Opening = Asked[intake.OpenCaseRequest, OpenCase]
+Reporting = Asked[intake.ReportNeedRequest, ReportNeed]
 
 
 class IntakeRpc:
@@ -43,7 +48,14 @@ class IntakeRpc:
     ) -> None:
         """`areas` are the words that may stand for where a household can live; none given means any word."""
         self._door = door
-        self.admission = Admission(door)
+        opened = Deed(intake.OpenCaseResponse, look_at_cases, _opened)
+        reported = Deed(intake.ReportNeedResponse, look_at_needs, _reported)
+        self.opened: Admission[intake.OpenCaseRequest, OpenCase, intake.OpenCaseResponse] = Admission(
+            door, opened
+        )
+        self.reported: Admission[intake.ReportNeedRequest, ReportNeed, intake.ReportNeedResponse] = Admission(
+            door, reported
+        )
         self._areas = areas
         self._matching = matching
         self._hub = hub
@@ -81,7 +93,7 @@ class IntakeRpc:
         """The case first, and committed; only then matching is asked for tonight. A repeated command asks
         again, and is answered with the place that is held already."""
         opening = self.opening(request, call)
-        return await self.with_tonight(opening, await self.admission.open(opening))
+        return await self.with_tonight(opening, await self.opened.admit(opening))
 
     def opening(self, request: intake.OpenCaseRequest, call: Call) -> Opening:
         """The command that this request is; refused when it cannot be read as one."""
@@ -97,7 +109,7 @@ class IntakeRpc:
         )
         if request.find_tonight:
             requests.first_lodging_need(needs)
-        return Opening(request, call, command, self._door.command(request, call))
+        return Asked(request, call, command, self._door.command(request, call))
 
     async def with_tonight(
         self, opening: Opening, answer: intake.OpenCaseResponse
@@ -113,16 +125,18 @@ class IntakeRpc:
         return answer
 
     async def ReportNeed(self, request: intake.ReportNeedRequest, call: Call) -> intake.ReportNeedResponse:
-        case_id = requests.case_id_in(request.case_id)
-        need = requests.need_in(request.need)
+        return await self.reported.admit(self.reporting(request, call))
+
+    def reporting(self, request: intake.ReportNeedRequest, call: Call) -> Reporting:
+        """The command that this request is; refused when it cannot be read as one."""
         said = request.HasField("occurred_at")
-        occurred_at = requests.moment_in(request.occurred_at, "occurred_at") if said else None
-
-        async def act(work: IntakeWork) -> intake.ReportNeedResponse:
-            need_id = await report_need(work, ReportNeed(asker(call), case_id, need, occurred_at))
-            return intake.ReportNeedResponse(need_id=str(need_id))
-
-        return await self._door.once(request, call, intake.ReportNeedResponse, act)
+        command = ReportNeed(
+            asker=asker(call),
+            case_id=requests.case_id_in(request.case_id),
+            need=requests.need_in(request.need),
+            occurred_at=requests.moment_in(request.occurred_at, "occurred_at") if said else None,
+        )
+        return Asked(request, call, command, self._door.command(request, call))
 
     async def WithdrawNeed(
         self, request: intake.WithdrawNeedRequest, call: Call
@@ -244,3 +258,14 @@ class IntakeRpc:
         """Of a household in hiding only the access log tells."""
         if not view.confidential:
             self._metrics.disclosures_total.labels("shown").inc(len(view.persons))
+
+
+async def _opened(work: IntakeWork, command: OpenCase) -> intake.OpenCaseResponse:
+    opened = await open_case(work, command)
+    return intake.OpenCaseResponse(
+        case_id=str(opened.case_id), need_ids=[str(need_id) for need_id in opened.need_ids]
+    )
+
+
+async def _reported(work: IntakeWork, command: ReportNeed) -> intake.ReportNeedResponse:
+    return intake.ReportNeedResponse(need_id=str(await report_need(work, command)))
