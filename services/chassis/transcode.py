@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from services.chassis import errors
 from services.chassis.binding import Method
 from services.chassis.call import Route
+from services.chassis.plain_json import PlainReader, UnusualError
 
 # Verbs whose fields come from the query; the others bring a JSON body.
 WITHOUT_BODY = frozenset({"GET", "DELETE"})
@@ -40,6 +41,7 @@ class Transcoder:
         self.takes_body = route.verb not in WITHOUT_BODY
         self._request = method.request
         self._descriptor = method.descriptor.input_type
+        self._plain = PlainReader(method.request)
         for name in path_fields(route.path):
             _fields(self._descriptor, name)  # a typo in a route shows at start, not at a call
 
@@ -53,6 +55,12 @@ class Transcoder:
             if self.takes_body:
                 raise errors.invalid("query-not-allowed", "This call takes its fields from the body.")
             _place(tree, self._descriptor, name, text)
+        try:
+            return self._plain.read(tree)
+        except UnusualError:
+            return self._judged(tree)
+
+    def _judged(self, tree: Tree) -> Message:
         try:
             return json_format.ParseDict(tree, self._request())
         except (json_format.ParseError, RecursionError) as error:
