@@ -19,6 +19,7 @@ from services.chassis import errors
 from services.chassis.call import Principal
 from services.chassis.errors import AidError
 from services.chassis.snapshots import reseed_all
+from services.intake.adapters.matching_client import MatchingClient
 from services.intake.adapters.snapshots import CaseSnapshots
 from services.intake.adapters.wire import CASES
 from services.intake.domain.refusal import Refusal
@@ -127,15 +128,72 @@ async def test_a_place_is_asked_for_held_and_forgotten_with_the_last_night(world
     assert await world.intake.count("timer") == 0
 
 
-async def test_the_hub_is_told_that_its_nights_are_not_made_more(world: Twin) -> None:
-    """Not as if nothing of that code were there."""
+async def test_the_hub_makes_its_nights_more_and_it_is_forgotten_after_the_last_of_them(world: Twin) -> None:
     answer = await ask(world, "RequestPlace", wanted())
     await world.deliver()
-    await move_in(world)
-    more = stays.ExtendStayRequest(arrival_code=answer.hub.arrival_code, last_night="2026-12-01")
-    assert await refused(world, "ExtendStay", more, HUB_DESK) == ("refused", "place-without-a-case")
-    guessed = stays.ExtendStayRequest(arrival_code="34679ACD", last_night="2026-12-01")
-    assert await refused(world, "ExtendStay", guessed, HUB_DESK) == ("missing", "not-found")
+    referral = await move_in(world)
+    before = await row(world)
+    more = stays.ExtendStayRequest(
+        arrival_code=answer.hub.arrival_code, referral_id=referral, last_night="2026-12-01"
+    )
+    for _ in range(2):
+        granted = await world.over_rpc("ExtendStay", more, HUB_DESK, "hub more")
+        assert b"2026-12-01" in granted
+    assert await row(world) == before, "nothing more is known of it"
+    assert await world.intake.count("stay") == await world.intake.count("referral") == 0
+    await world.deliver()
+    # Longer than was asked for at first, and still theirs.
+    await world.advance(timedelta(days=6))
+    check = places.CheckPlaceRequest(token=answer.token)
+    assert (await ask(world, "CheckPlace", check)).hub == answer.hub
+    assert await row(world) == before
+    await world.advance(timedelta(days=2))
+    assert await forgotten(world)
+    assert await refused(world, "ExtendStay", more, HUB_DESK) == ("missing", "not-found")
+    await world.advance(timedelta(days=31))
+    assert await world.intake.count("place_request") == 0
+
+
+async def test_a_grant_that_nobody_heard_of_is_not_forgotten_under_those_who_live_there(
+    world: Twin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = MatchingClient.extend_stay
+
+    async def unheard(*asked: Any) -> None:
+        await grant(*asked)
+        raise AidError(errors.Kind.DEADLINE, "deadline-exceeded", "The answer came too late.")
+
+    answer = await ask(world, "RequestPlace", wanted())
+    await world.deliver()
+    referral = await move_in(world)
+    more = stays.ExtendStayRequest(
+        arrival_code=answer.hub.arrival_code, referral_id=referral, last_night="2026-12-01"
+    )
+    monkeypatch.setattr(MatchingClient, "extend_stay", unheard)
+    assert await refused(world, "ExtendStay", more, HUB_DESK) == ("deadline", "deadline-exceeded")
+    await world.advance(timedelta(days=6))
+    assert not await forgotten(world)
+
+
+async def test_more_nights_are_asked_for_by_the_hub_with_the_referral_and_within_reason(world: Twin) -> None:
+    answer = await ask(world, "RequestPlace", wanted())
+    await world.deliver()
+    referral = await move_in(world)
+
+    def more(**changes: Any) -> stays.ExtendStayRequest:
+        asked = {"arrival_code": answer.hub.arrival_code, "referral_id": referral, "last_night": "2026-12-01"}
+        return stays.ExtendStayRequest(**{**asked, **changes})
+
+    for request, who, expected in (
+        (more(), ADVOCATE, ("denied", "hub-only")),
+        (more(arrival_code="34679ACD"), HUB_DESK, ("missing", "not-found")),
+        (more(referral_id=""), HUB_DESK, ("invalid", "referral-missing")),
+        (more(referral_id="x"), HUB_DESK, ("invalid", "id-malformed")),
+        (more(last_night="2026-11-23"), HUB_DESK, ("invalid", "last-night-not-later")),
+        (more(last_night="2027-02-25"), HUB_DESK, ("invalid", "nights-out-of-range")),
+        (more(referral_id=str(uuid.uuid4())), HUB_DESK, ("missing", "not-found")),
+    ):
+        assert await refused(world, "ExtendStay", request, who, "another key of the hub") == expected
 
 
 async def test_it_is_forgotten_when_they_leave(world: Twin) -> None:

@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import hmac
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from services.chassis.work import Work
 from services.intake.adapters.secrets import Secrets
-from services.intake.application.places_ports import KnownPlace, PlaceNames
+from services.intake.application.places_ports import PLACE_OVER, KnownPlace, PlaceNames
 from services.intake.domain.events import CaseSnapshot
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
@@ -32,6 +33,8 @@ SET token_hash = NULL, fingerprint = NULL, arrival_code = NULL, need_id = NULL, 
     infants = NULL, wheelchair = NULL, pets = NULL, area = NULL, from_date = NULL, nights = NULL
 WHERE request_id = $1 AND token_hash IS NOT NULL RETURNING request_id
 """
+# What was granted is promised by the timer that forgets the request, and stands nowhere else.
+_REMEMBERED = "SELECT due_at FROM timer WHERE kind = $1 AND subject = $2"
 _DROP = "DELETE FROM place_request WHERE request_id = $1"
 SNAPSHOT = "SELECT * FROM place_request WHERE request_id = $1"
 KEYS = "SELECT request_id FROM place_request ORDER BY request_id"
@@ -73,6 +76,10 @@ class PostgresPlaces:
     async def by_code(self, code: ArrivalCode) -> CaseId | None:
         rows = await self._work.peek(_BY_CODE, code)
         return CaseId(rows[0]["request_id"]) if rows else None
+
+    async def remembered_until(self, request_id: CaseId) -> datetime | None:
+        rows = await self._work.peek(_REMEMBERED, PLACE_OVER, str(request_id))
+        return rows[0]["due_at"] if rows else None
 
     async def forget(self, request_id: CaseId) -> bool:
         return await self._work.connection.fetchval(_FORGET, request_id) is not None

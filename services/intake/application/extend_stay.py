@@ -6,12 +6,13 @@ from datetime import date
 from typing import Protocol
 
 from services.chassis.call import Call
+from services.intake.application.extend_place import extend_place
 from services.intake.application.follow_stays import case_of, change_stay
 from services.intake.application.ports import IntakeWork, Matching, Works
 from services.intake.domain.access import Sight, must_act, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
-from services.intake.domain.ids import ArrivalCode, CaseId
+from services.intake.domain.ids import ArrivalCode, CaseId, ReferralId
 from services.intake.domain.refusal import denied, invalid, not_found, refused
 from services.intake.domain.stays import Stay
 
@@ -25,12 +26,13 @@ class Repeating(Works, Protocol):
 @dataclass(frozen=True, slots=True)
 class ExtendStay:
     """Told by a worker of the case, or by the hub for whoever said the arrival code. No stay: the one that
-    lasts."""
+    lasts. `referral_id` names the stay of a place request."""
 
     asker: Asker
     case_id: CaseId | None
     arrival_code: ArrivalCode | None
     stay_id: int | None
+    referral_id: ReferralId | None
     last_night: date
 
 
@@ -41,6 +43,10 @@ async def extend_stay(works: Repeating, matching: Matching, command: ExtendStay,
     same way however often it comes: after a timeout nothing is known, and asking again finds out. A stay known
     from an import has no end there, and its last night is what is said here.
     """
+    async with works() as work:
+        request_id = await _place_request(work, command)
+    if request_id is not None:
+        return await extend_place(works, matching, request_id, command.referral_id, command.last_night, call)
     async with works() as work:
         stay = await _stay(work, command)
     if stay.last_night == command.last_night:
@@ -65,6 +71,13 @@ async def _remember(work: IntakeWork, command: ExtendStay, stay: Stay, last_nigh
             await change_stay(work, case, now, now.from_date, last_night)
 
 
+async def _place_request(work: IntakeWork, command: ExtendStay) -> CaseId | None:
+    """Nobody's case: its code is the hub's to say, like any other."""
+    if command.arrival_code is None or "hub" not in command.asker.roles:
+        return None
+    return await work.places.by_code(command.arrival_code)
+
+
 async def _stay(work: IntakeWork, command: ExtendStay) -> Stay:
     case = await _case(work, command)
     case.must_be_open()
@@ -83,11 +96,6 @@ async def _case(work: IntakeWork, command: ExtendStay) -> Case:
             raise denied("hub-only", "Only the hub names a case by arrival code.")
         by_code = await work.cases.find_by_code(command.arrival_code, command.asker.worker)
         if by_code is None:
-            if await work.places.by_code(command.arrival_code) is not None:
-                raise refused(
-                    "place-without-a-case",
-                    "Nobody's stay is known here; for more nights a place is requested anew.",
-                )
             raise not_found()
         return by_code
     if command.case_id is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.chassis import discretion
-from services.intake.application.places_ports import PlaceNames
+from services.intake.application.places_ports import PLACE_OVER, PlaceNames
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.agencies import Asker
 from services.intake.domain.events import CaseClosed, CaseErased, CaseOpened, NeedReported
@@ -15,13 +15,11 @@ from services.intake.domain.place_requests import (
     checked_key,
     facts_of,
     forgotten_at,
+    last_night,
     lodging_of,
     may_request,
 )
 from services.intake.domain.refusal import conflict, not_found
-
-PLACE_OVER = "place-over"
-"""The timer that forgets a request, and later its id; its subject is that id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,9 @@ async def request_place(work: IntakeWork, command: RequestPlace) -> tuple[str, A
     request = PlaceRequest(names.request_id, need, facts, code)
     if await work.places.keep(request, names.token, command.fingerprint):
         work.tell(CaseOpened(names.request_id, facts), NeedReported(names.request_id, need, facts, code))
-        await work.arm(PLACE_OVER, str(names.request_id), forgotten_at(need, work.today, work.zone))
+        await work.arm(
+            PLACE_OVER, str(names.request_id), forgotten_at(last_night(need, work.today), work.zone)
+        )
     return names.token, code
 
 

@@ -1,10 +1,14 @@
 """What place requests need from outside."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
 from services.intake.domain.place_requests import PlaceRequest
+
+PLACE_OVER = "place-over"
+"""The timer that forgets a request, and later its id; its subject is that id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,10 @@ class Places(Protocol):
 
     async def by_token(self, token: str) -> tuple[CaseId, ArrivalCode] | None: ...
     async def by_code(self, code: ArrivalCode) -> CaseId | None: ...
+    async def remembered_until(self, request_id: CaseId) -> datetime | None:
+        """When it will be forgotten, if nobody leaves before."""
+        ...
+
     async def forget(self, request_id: CaseId) -> bool:
         """Keep nothing but its id; whether there was more."""
         ...

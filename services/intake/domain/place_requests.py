@@ -7,11 +7,12 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from services.intake.domain.agencies import AgencyType, Viewer
 from services.intake.domain.household import MOST_PERSONS, Facts
 from services.intake.domain.ids import ArrivalCode, CaseId, NeedId
-from services.intake.domain.needs import Need, NeedKind, NeedRequest, Urgency, need_of
+from services.intake.domain.needs import MOST_NIGHTS, Need, NeedKind, NeedRequest, Urgency, need_of
 from services.intake.domain.refusal import denied, invalid
 
 _AREA = re.compile(r"[a-z][a-z0-9-]{1,39}")
 SHORTEST_KEY = 16
+FORGOTTEN_AFTER = timedelta(days=2)
 # How long matching may still speak of a request that is over.
 REMEMBERED_BY_MATCHING = timedelta(days=30)
 
@@ -89,7 +90,22 @@ def lodging_of(wanted: PlaceWanted, need_id: NeedId, today: date) -> Need:
     return need_of(request, need_id, today)
 
 
-def forgotten_at(need: Need, today: date, zone: tzinfo) -> datetime:
+def last_night(need: Need, today: date) -> date:
+    """Of those that were asked for."""
+    return (need.from_date or today) + timedelta(days=need.nights - 1)
+
+
+def forgotten_at(last_night: date, zone: tzinfo) -> datetime:
     """A day after the morning that follows the last night."""
-    last_night = (need.from_date or today) + timedelta(days=need.nights - 1)
-    return datetime.combine(last_night + timedelta(days=2), time(0), zone)
+    return datetime.combine(last_night + FORGOTTEN_AFTER, time(0), zone)
+
+
+def remembered_for(more_until: date, remembered_until: datetime, today: date, zone: tzinfo) -> datetime:
+    """Until when a request is remembered whose place is asked for until that night. Raises Refusal where no place is
+    given for so long. Whether the night is later than the last one is known to matching alone."""
+    if more_until < today:
+        raise invalid("last-night-not-later", "An extension ends later than the stay.", field="last_night")
+    known = remembered_until.astimezone(zone).date() - FORGOTTEN_AFTER
+    if (more_until - max(known, today)).days > MOST_NIGHTS:
+        raise invalid("nights-out-of-range", f"At most {MOST_NIGHTS} nights are added.", field="last_night")
+    return max(remembered_until, forgotten_at(more_until, zone))

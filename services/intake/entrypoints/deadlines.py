@@ -22,7 +22,8 @@ from services.intake.application.follow_up import follow_up_rings
 from services.intake.application.household_clock import CASE_CLOCK, keep_promise
 from services.intake.application.keep_stays import stay_ending_rings, stay_over_rings
 from services.intake.application.look_again import ask_again_rings, look_again_rings
-from services.intake.application.place_requests import PLACE_OVER, place_over
+from services.intake.application.place_requests import place_over
+from services.intake.application.places_ports import PLACE_OVER
 from services.intake.application.ports import IntakeWork
 from services.intake.application.publish_report import REPORT, publishing
 from services.intake.domain.clocks import ASK_AGAIN, FOLLOW_UP, LOOK_AGAIN, STAY_ENDING, STAY_OVER

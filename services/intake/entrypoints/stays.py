@@ -26,7 +26,7 @@ from services.intake.application.tasks import (
 from services.intake.domain.access import CASEWORK
 from services.intake.domain.contact import Channel
 from services.intake.domain.followups import TaskKind, TaskOutcome
-from services.intake.domain.ids import CaseId
+from services.intake.domain.ids import CaseId, ReferralId
 from services.intake.domain.stays import Action, Alarm, Stay
 from services.intake.entrypoints import requests, words
 from services.intake.entrypoints.door import Door, asker
@@ -86,11 +86,13 @@ class StayRpc:
         """Kept nowhere here: matching remembers the answer under this command's key."""
         self._door.command(request, call)
         case_id = requests.optional_uuid(request.case_id, "case_id")
+        referral_id = requests.optional_uuid(request.referral_id, "referral_id")
         command = ExtendStay(
             asker=asker(call),
             case_id=None if case_id is None else CaseId(case_id),
             arrival_code=requests.code_in(request.arrival_code),
             stay_id=request.stay_id or None,
+            referral_id=None if referral_id is None else ReferralId(referral_id),
             last_night=requests.date_in(request.last_night, "last_night"),
         )
         last_night = await extend_stay(self._door.within(call), self._matching, command, call)
