@@ -8,7 +8,6 @@ from services.intake.application.edit_household import Edit, Edited, begin, fini
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.contact import SafeContact
 from services.intake.domain.household import Household
-from services.intake.domain.refusal import denied, refused
 
 
 async def change_household(work: IntakeWork, edit: Edit, said: Household, named: Collection[str]) -> Edited:
@@ -28,13 +27,3 @@ async def set_places_to_avoid(work: IntakeWork, edit: Edit, avoid: frozenset[str
     """From now on it is proposed none of them, and one that is held for it is let go."""
     editing = await begin(work, edit, assigned_only=True)
     return await finish(work, editing, replace(editing.known.household, avoid=avoid, avoid_words=words))
-
-
-async def lift_confidentiality(work: IntakeWork, edit: Edit) -> Edited:
-    """By an advocate who is assigned to the case. What is recorded of its past stays recorded."""
-    editing = await begin(work, edit)
-    if not editing.case.confidential:
-        raise refused("not-confidential", "The household hides from nobody.")
-    if not (editing.case.assigned and editing.viewer.is_one_of("advocate")):
-        raise denied("advocate-only", "Only an advocate who is assigned to the case lifts confidentiality.")
-    return await finish(work, editing, replace(editing.known.household, lifted=True))

@@ -10,13 +10,13 @@ from google.protobuf.message import Message
 from services.chassis.call import Call
 from services.intake.application.change_household import (
     change_household,
-    lift_confidentiality,
     set_places_to_avoid,
     set_safe_contact,
 )
 from services.intake.application.change_persons import add_person, change_person, record_birth, remove_person
 from services.intake.application.edit_household import Edited
 from services.intake.application.erase_person import erase_person
+from services.intake.application.lift_confidentiality import lift_confidentiality
 from services.intake.application.ports import Hub, IntakeWork, KnownHousehold
 from services.intake.application.split_household import split_household
 from services.intake.application.view_household import view_household
@@ -106,9 +106,11 @@ class HouseholdRpc:
         self, request: pb.LiftConfidentialityRequest, call: Call
     ) -> pb.LiftConfidentialityResponse:
         edit = edit_in(request, asker(call))
+        together = [edit_in(each, asker(call)) for each in request.together]
         return await self._changed(
-            request, call, pb.LiftConfidentialityResponse, lambda work: lift_confidentiality(work, edit)
-        )
+            request, call, pb.LiftConfidentialityResponse,
+            lambda work: lift_confidentiality(work, edit, together),
+        )  # fmt: skip
 
     async def SetSafeContact(
         self, request: pb.SetSafeContactRequest, call: Call
