@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from typing import Generic, TypeVar, cast
 
 from services.chassis.keyring import Keyring
 from services.chassis.metrics import Metrics
@@ -57,55 +58,73 @@ class Outfit:
         return lambda connection, now: PostgresWork(connection, now, self)
 
 
+T = TypeVar("T")
+
+
+class _Made(Generic[T]):
+    """Makes what it stands for when it is first asked for, and is out of the way from then on."""
+
+    def __init__(self, make: Callable[["PostgresWork"], T]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, work: "PostgresWork", owner: type) -> T:
+        made = work.__dict__[self._name] = self._make(work)
+        return made
+
+
+def made(make: Callable[["PostgresWork"], T]) -> T:
+    """An attribute that is made when it is first used: most works use three of thirty."""
+    return cast(T, _Made(make))
+
+
 class PostgresWork(IntakeWork):
-    """The stores on PostgreSQL, all on the one connection of this work."""
+    """The stores on PostgreSQL, all on the one connection of this work; each is made when it is first used."""
+
+    outfit: Outfit
+    agencies = made(lambda work: PostgresAgencies(work, work.outfit.keyring))
+    one_places = made(lambda work: PostgresOnePlaces(work, work.outfit.secrets.one_place))
+    vault = made(lambda work: PostgresVault(work, work.outfit.keyring, work.agencies, work.one_places))
+    needs = made(lambda work: PostgresNeeds(work))
+    cases = made(lambda work: PostgresCases(work, work.vault, work.needs, work.outfit.secrets))
+    referrals = made(lambda work: PostgresReferrals(work))
+    allocations = made(lambda work: PostgresAllocations(work))
+    desk = made(lambda work: PostgresDesk(work))
+    places = made(lambda work: PostgresPlaces(work, work.outfit.secrets))
+    access_log = made(lambda work: PostgresAccessLog(work))
+    imports = made(lambda work: PostgresImports(work, work.outfit.secrets))
+    history = made(lambda work: PostgresHistory(work))
+    exports = made(lambda work: PostgresExports(work))
+    changes = made(lambda work: PostgresHouseholdChanges(work))
+    forgetting = made(lambda work: PostgresForgetting(work, work.outfit.secrets))
+    clocks = made(lambda work: PostgresClocks(work))
+    reports = made(lambda work: PostgresReports(work, str(work.outfit.zone)))
+    consents = made(lambda work: PostgresConsents(work, work.outfit.keyring, work.agencies))
+    _notes = made(lambda work: CaseNotes(work, work.outfit.keyring, work.agencies))
+    glass = made(lambda work: PostgresGlass(work, work._notes))
+    norms = made(lambda work: PostgresNorms(work, work._notes))
+    stays = made(lambda work: PostgresStays(work))
+    alarms = made(lambda work: PostgresAlarms(work, work._notes, work.outfit.metrics))
+    tasks = made(lambda work: PostgresTasks(work, work._notes))
+    situations = made(lambda work: PostgresSituations(work, work._notes))
+    search = made(lambda work: PostgresSearch(work, work.vault, work.outfit.shelves))
+    merges = made(lambda work: PostgresMerges(work))
 
     def __init__(self, connection: Connection, now: datetime, outfit: Outfit) -> None:
         super().__init__(connection, now)
         self.cause = None
         self.zone = outfit.zone
-        agencies = PostgresAgencies(self, outfit.keyring)
-        one_places = PostgresOnePlaces(self, outfit.secrets.one_place)
-        vault = PostgresVault(self, outfit.keyring, agencies, one_places)
-        needs = PostgresNeeds(self)
-        self.agencies = agencies
-        self.vault = vault
-        self.needs = needs
-        self.cases = PostgresCases(self, vault, needs, outfit.secrets)
-        self.referrals = PostgresReferrals(self)
-        self.allocations = PostgresAllocations(self)
-        self.desk = PostgresDesk(self)
-        self.places = PostgresPlaces(self, outfit.secrets)
-        self.access_log = PostgresAccessLog(self)
-        self.imports = PostgresImports(self, outfit.secrets)
-        self.history = PostgresHistory(self)
-        self.exports = PostgresExports(self)
-        self.changes = PostgresHouseholdChanges(self)
-        self.forgetting = PostgresForgetting(self, outfit.secrets)
-        self.clocks = PostgresClocks(self)
-        self.reports = PostgresReports(self, str(outfit.zone))
-        self.consents = PostgresConsents(self, outfit.keyring, agencies)
-        notes = CaseNotes(self, outfit.keyring, agencies)
-        self.glass = PostgresGlass(self, notes)
-        self.norms = PostgresNorms(self, notes)
-        self.stays = PostgresStays(self)
-        self.alarms = PostgresAlarms(self, notes, outfit.metrics)
-        self.tasks = PostgresTasks(self, notes)
-        self.situations = PostgresSituations(self, notes)
-        self.search = PostgresSearch(self, vault, outfit.shelves)
-        self.merges = PostgresMerges(self)
-        self.one_places = self._one_places = one_places
-        self._topic = outfit.cases_topic
-        self._watchers = outfit.watchers
-        self._metrics = outfit.metrics
+        self.outfit = outfit
         self._changed: set[CaseId] = set()
 
     def tell(self, *events: CaseEvent, occurred_at: datetime | None = None) -> None:
         self.announce(
             *(
                 announcement(
-                    self._topic,
-                    self._one_places.named(event),
+                    self.outfit.cases_topic,
+                    self.one_places.named(event),
                     occurred_at=occurred_at or self.now,
                     recorded_at=self.now,
                     cause=self.cause,
@@ -113,12 +132,12 @@ class PostgresWork(IntakeWork):
                 for event in events
             )
         )
-
         self.after_commit(lambda: self._count(events))
 
     async def _commit(self) -> None:
         """A household that goes by another name says so, also where nothing else is told of its change."""
-        self.tell(*self._one_places.untold())
+        if untold := self.one_places.untold():
+            self.tell(*untold)
         await super()._commit()
 
     def _count(self, events: Sequence[CaseEvent]) -> None:
@@ -126,17 +145,17 @@ class PostgresWork(IntakeWork):
         for event in events:
             match event:
                 case CaseOpened() if not event.facts.confidential:
-                    self._metrics.cases_opened_total.inc()
+                    self.outfit.metrics.cases_opened_total.inc()
                 case NeedReported() if not event.facts.confidential:
-                    self._metrics.needs_reported_total.labels(event.need.kind.value).inc()
+                    self.outfit.metrics.needs_reported_total.labels(event.need.kind.value).inc()
                 case NeedMet() if not event.hidden:
-                    self._metrics.needs_met_total.labels(event.kind.value).inc()
+                    self.outfit.metrics.needs_met_total.labels(event.kind.value).inc()
                 case StayEnding() if not event.hidden:
-                    self._metrics.stays_ending_total.inc()
+                    self.outfit.metrics.stays_ending_total.inc()
                 case _:
                     pass
 
     def changed(self, case_id: CaseId) -> None:
         if case_id not in self._changed:
             self._changed.add(case_id)
-            self.after_commit(lambda: self._watchers.wake(case_id))
+            self.after_commit(lambda: self.outfit.watchers.wake(case_id))
