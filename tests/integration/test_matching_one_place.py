@@ -53,7 +53,7 @@ async def one_case_a_night(world: World) -> None:
         WHERE r.one_place IS NOT NULL AND r.shares IS NULL AND r.state IN ('proposed', 'accepted')
           AND o.ended IS NOT TRUE AND night >= $1
         GROUP BY 1, 2, 3
-        EXCEPT SELECT one_place, night, case_id, places FROM one_place_night
+        EXCEPT SELECT one_place, on_night, case_id, places FROM one_place_night
         """,
         world.clock.now(),
     )
@@ -345,7 +345,7 @@ async def test_the_database_itself_refuses_a_second_case_for_a_night(world: Worl
     connection = await owner(world.database)
     with pytest.raises(asyncpg.UniqueViolationError):
         await connection.execute(
-            "INSERT INTO one_place_night (one_place, night, case_id, places) VALUES ($1, $2, $3, 1)",
+            "INSERT INTO one_place_night (one_place, on_night, case_id, places) VALUES ($1, $2, $3, 1)",
             uuid.UUID(KEY), await connection.fetchval("SELECT DATE '2026-03-02'"), uuid.uuid4(),
         )  # fmt: skip
     await connection.close()

@@ -55,7 +55,7 @@ _LAWS = (
     WHERE r.one_place IS NOT NULL AND r.shares IS NULL AND r.state IN ('proposed', 'accepted') AND o.ended IS NOT TRUE
       AND night >= (SELECT DATE '{today}')
     GROUP BY 1, 2, 3
-    EXCEPT SELECT one_place, night, case_id, places FROM one_place_night
+    EXCEPT SELECT one_place, on_night, case_id, places FROM one_place_night
     """,
 )
 

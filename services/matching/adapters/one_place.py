@@ -14,14 +14,28 @@ from services.matching.domain.ids import CaseId, NeedId, ReferralId
 from services.matching.domain.one_place import Leader, nights_of
 from services.matching.domain.referrals import Referral
 
+# Two looks at the index, before and after the case that asks: what it has itself, which may be much, is not read.
+LED_ELSEWHERE = """
+CROSS JOIN LATERAL (
+    SELECT * FROM referral AS before WHERE before.one_place = asking.key AND before.case_id < asking.case_id
+      AND before.shares IS NULL AND before.state IN ('proposed', 'accepted')
+    UNION ALL
+    SELECT * FROM referral AS after WHERE after.one_place = asking.key AND after.case_id > asking.case_id
+      AND after.shares IS NULL AND after.state IN ('proposed', 'accepted')
+) AS r
+JOIN household AS h ON h.case_id = r.case_id AND NOT h.confidential
+LEFT JOIN occupancy AS lived ON lived.referral_id = r.referral_id
+"""
+HAS_NIGHTS = """
+lived.ended IS NOT TRUE AND r.from_date < $2 AND COALESCE(lived.until_date, r.from_date + r.nights) > $1
+"""
 _LEADERS = f"""
 SELECT {rows.REFERRAL_COLUMNS}, {rows.OFFER_COLUMNS},
        COALESCE(lived.until_date, r.from_date + r.nights) AS until
-FROM referral AS r JOIN offer AS o USING (offer_id)
-JOIN household AS h ON h.case_id = r.case_id AND NOT h.confidential
-LEFT JOIN occupancy AS lived ON lived.referral_id = r.referral_id
-WHERE r.one_place = ANY($1) AND r.shares IS NULL AND r.state IN ('proposed', 'accepted')
-  AND lived.ended IS NOT TRUE AND r.from_date < $3 AND COALESCE(lived.until_date, r.from_date + r.nights) > $2
+FROM unnest($3::uuid[], $4::uuid[]) AS asking (key, case_id)
+{LED_ELSEWHERE}
+JOIN offer AS o ON o.offer_id = r.offer_id
+WHERE {HAS_NIGHTS}
 ORDER BY r.from_date, r.referral_id
 """
 _SHARING = f"""
@@ -42,23 +56,23 @@ WHERE case_id = ANY($1) AND shares IS NOT NULL
 """
 # A night that another case has leaves its row as it is, and so too few rows are written.
 _TAKE = """
-INSERT INTO one_place_night (one_place, night, case_id, places)
-SELECT one_place, night, case_id, places
-FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, night, case_id, places)
-ON CONFLICT (one_place, night) DO UPDATE SET places = one_place_night.places + EXCLUDED.places
+INSERT INTO one_place_night (one_place, on_night, case_id, places)
+SELECT one_place, on_night, case_id, places
+FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, on_night, case_id, places)
+ON CONFLICT (one_place, on_night) DO UPDATE SET places = one_place_night.places + EXCLUDED.places
 WHERE one_place_night.case_id = EXCLUDED.case_id
 """
 # First whatever is the last, then whatever is not.
 _RELEASE_LAST = """
 DELETE FROM one_place_night
-USING unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, night, case_id, places)
-WHERE one_place_night.one_place = t.one_place AND one_place_night.night = t.night
+USING unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, on_night, case_id, places)
+WHERE one_place_night.one_place = t.one_place AND one_place_night.on_night = t.on_night
   AND one_place_night.case_id = t.case_id AND one_place_night.places <= t.places
 """
 _RELEASE = """
 UPDATE one_place_night SET places = one_place_night.places - t.places
-FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, night, case_id, places)
-WHERE one_place_night.one_place = t.one_place AND one_place_night.night = t.night
+FROM unnest($1::uuid[], $2::date[], $3::uuid[], $4::integer[]) AS t (one_place, on_night, case_id, places)
+WHERE one_place_night.one_place = t.one_place AND one_place_night.on_night = t.on_night
   AND one_place_night.case_id = t.case_id AND one_place_night.places > t.places
 """
 
@@ -70,10 +84,11 @@ class PostgresOnePlaces:
         self._work = work
 
     async def leaders(
-        self, keys: Collection[UUID], from_date: date, until: date
+        self, asking: Mapping[UUID, CaseId], from_date: date, until: date
     ) -> Mapping[UUID, Sequence[Leader]]:
         found: defaultdict[UUID, list[Leader]] = defaultdict(list)
-        for row in await self._work.connection.fetch(_LEADERS, list(keys), from_date, until):
+        pairs = list(asking), list(asking.values())
+        for row in await self._work.connection.fetch(_LEADERS, from_date, until, *pairs):
             leader = Leader(rows.referral(row), rows.offer(row), row["until"])
             found[row["one_place"]].append(leader)
         return found
@@ -82,6 +97,8 @@ class PostgresOnePlaces:
         return [rows.referral(row) for row in await self._work.connection.fetch(_SHARING, leader)]
 
     async def hiding(self, case_ids: Collection[CaseId]) -> Sequence[Referral]:
+        if not case_ids:
+            return []
         return [rows.referral(row) for row in await self._work.connection.fetch(_HIDING, list(case_ids))]
 
     async def refused(self, case_ids: Collection[CaseId]) -> Mapping[NeedId, Collection[ReferralId]]:
@@ -121,7 +138,7 @@ class PostgresOnePlaces:
         self._work.write("DELETE FROM one_place_night WHERE case_id = $1", case_id)
 
     def forget_past(self, today: date) -> None:
-        self._work.write("DELETE FROM one_place_night WHERE night < $1", today)
+        self._work.write("DELETE FROM one_place_night WHERE on_night < $1", today)
 
     def rename(self, referral_id: ReferralId, key: UUID) -> None:
         self._work.write("UPDATE referral SET one_place = $2 WHERE referral_id = $1", referral_id, key)

@@ -16,14 +16,18 @@ from services.matching.domain.places import Book, Place
 # Any number will do, as long as everybody who changes nights takes the same one.
 _LOCK = 7_320_114_101
 
+# What is free from $1 on, before $2.
+NIGHTS = """
+CROSS JOIN LATERAL (
+    SELECT array_agg(night) AS nights, array_agg(capacity - taken) AS free
+    FROM night WHERE offer_id = o.offer_id AND night >= $1 AND night < $2
+) AS n
+"""
 _BOOK = f"""
 SELECT {rows.OFFER_COLUMNS}, o.standing, n.nights, n.free
 FROM offer AS o
-CROSS JOIN LATERAL (
-    SELECT array_agg(night) AS nights, array_agg(capacity - taken) AS free
-    FROM night WHERE offer_id = o.offer_id AND night >= $2 AND night < $3
-) AS n
-WHERE o.kind = ANY($1) AND ($4::uuid[] IS NULL OR o.offer_id = ANY($4))
+{NIGHTS}
+WHERE o.kind = ANY($3) AND ($4::uuid[] IS NULL OR o.offer_id = ANY($4))
 """
 # A night comes into being with what stands on it already.
 _WRITE_DOWN = """
@@ -36,6 +40,13 @@ ON CONFLICT (offer_id, night) DO NOTHING
 _TAKE = """
 UPDATE night SET taken = night.taken + t.units
 FROM unnest($1::uuid[], $2::date[], $3::integer[]) AS t (offer_id, night, units)
+WHERE night.offer_id = t.offer_id AND night.night = t.night
+"""
+# The same for who has not waited for the lock: it is taken before the first row is changed.
+_TAKE_AT_ONCE = f"""
+UPDATE night SET taken = night.taken + t.units
+FROM (SELECT pg_advisory_xact_lock({_LOCK})) AS locked,
+     unnest($1::uuid[], $2::date[], $3::integer[]) AS t (offer_id, night, units)
 WHERE night.offer_id = t.offer_id AND night.night = t.night
 """
 _RELEASE = """
@@ -63,12 +74,12 @@ WHERE offer_id = $1 AND night >= $3 AND NOT said
 
 
 class PostgresPlaces:
-    """Only who has called `lock` may call anything else here."""
+    """Only who has called `lock` may change anything here, but for `take_at_once`."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._locked = False
-        # Nights that were seen to have a row; nobody else can add one while the lock is held.
+        # Nights that were seen to have a row, which never goes; nobody else can add one while the lock is held.
         self._written: set[tuple[OfferId, date]] = set()
 
     async def lock(self) -> None:
@@ -79,17 +90,21 @@ class PostgresPlaces:
     async def book(
         self, kinds: Collection[Kind], from_date: date, until: date, only: Collection[OfferId] | None
     ) -> Book:
-        places = []
         offers = None if only is None else list(only)
-        for row in await self._work.connection.fetch(_BOOK, list(kinds), from_date, until, offers):
-            offer = rows.offer(row)
-            nights = dict(zip(row["nights"] or (), row["free"] or (), strict=True))
-            self._written.update((offer.offer_id, night) for night in nights)
-            places.append(Place(offer, row["standing"], nights))
+        found = await self._work.connection.fetch(_BOOK, from_date, until, list(kinds), offers)
+        return self.seen([rows.place(row) for row in found])
+
+    def seen(self, places: Sequence[Place]) -> Book:
+        """Remember which of their nights have a row."""
+        for each in places:
+            self._written.update((each.offer.offer_id, night) for night in each.nights)
         return Book(places)
 
     async def write_down(self, offer_ids: Collection[OfferId], night: date) -> None:
         await self._work.connection.execute(_WRITE_DOWN, list(offer_ids), [night] * len(offer_ids))
+
+    def are_written(self, taken: Sequence[Taken]) -> bool:
+        return all(each in self._written for each in _by_night(taken))
 
     def take(self, taken: Sequence[Taken]) -> None:
         self._check_locked()
@@ -98,6 +113,10 @@ class PostgresPlaces:
             self._work.write(_WRITE_DOWN, *map(list, zip(*missing, strict=True)))
             self._written.update(missing)
         self._work.write(_TAKE, *_columns(units), expect=len(units))
+
+    def take_at_once(self, taken: Sequence[Taken]) -> None:
+        units = _by_night(taken)
+        self._work.write(_TAKE_AT_ONCE, *_columns(units), expect=len(units))
 
     def take_over(self, offer_id: OfferId, from_date: date, units: int) -> None:
         self._check_locked()

@@ -72,12 +72,12 @@ class PostgresReferrals:
             )
             for each in referrals
         ]  # fmt: skip
-        self._work.write(_PROPOSE, *map(list, zip(*columns, strict=True)))
+        self._work.write(_PROPOSE, *map(list, zip(*columns, strict=True)), expect=len(columns))
         held = [
             (each.referral_id, each.offer_id, each.units, each.from_date, each.until, each.expires_at)
             for each in referrals
         ]
-        self._work.write(_HOLD, *map(list, zip(*held, strict=True)))
+        self._work.write(_HOLD, *map(list, zip(*held, strict=True)), expect=len(held))
 
     def save(self, referral: Referral) -> None:
         self._work.write(

@@ -21,6 +21,7 @@ from services.matching.domain.needs import (
 )
 from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.offers import Offer, Rules, Unit
+from services.matching.domain.places import Place
 from services.matching.domain.referrals import Referral, ReferralState
 
 # The columns that `facts` reads, of `household AS h`.
@@ -122,6 +123,11 @@ def offer(row: Record) -> Offer:
         ),
         confidential=row["offer_confidential"],
     )
+
+
+def place(row: Record) -> Place:
+    """An offer (`OFFER_COLUMNS`) with `standing`, and the `nights` that are written down with what is `free` on them."""
+    return Place(offer(row), row["standing"], dict(zip(row["nights"] or (), row["free"] or (), strict=True)))
 
 
 def referral(row: Record) -> Referral:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from asyncpg import CheckViolationError
+
 from services.chassis.database import Connection
 from services.chassis.metrics import Metrics
+from services.chassis.work import StaleError
 from services.matching.adapters.appeal import PostgresAppeal
 from services.matching.adapters.desk import PostgresDesk
 from services.matching.adapters.goods import PostgresGoods
 from services.matching.adapters.households import PostgresHouseholds
 from services.matching.adapters.needs import PostgresNeeds
+from services.matching.adapters.newcomers import PostgresNewcomers
 from services.matching.adapters.occupancies import PostgresOccupancies
 from services.matching.adapters.offers import PostgresOffers
 from services.matching.adapters.one_place import PostgresOnePlaces
@@ -46,6 +50,7 @@ class PostgresWork(MatchingWork):
         self.needs = PostgresNeeds(self, self._reports)
         self.offers = PostgresOffers(self)
         self.places = PostgresPlaces(self)
+        self.newcomers = PostgresNewcomers(self, self._reports, self.places)
         self.referrals = PostgresReferrals(self)
         self.one_places = PostgresOnePlaces(self)
         self.occupancies = PostgresOccupancies(self)
@@ -72,6 +77,14 @@ class PostgresWork(MatchingWork):
     async def _first(self) -> None:
         self._reports.flush()
         await super()._first()
+
+    async def _send(self, sql: str, arguments: tuple[object, ...]) -> None:
+        try:
+            await super()._send(sql, arguments)
+        except CheckViolationError as error:
+            if error.constraint_name == "night_not_overbooked":
+                raise StaleError("a place was taken since it was seen to be free") from error
+            raise
 
 
 def counted(metrics: Metrics, event: Event) -> list[Callable[[], object]]:

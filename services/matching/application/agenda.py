@@ -54,7 +54,14 @@ class Agenda:
     goods_round: bool = False
 
     def __bool__(self) -> bool:
-        return any(self._asking()) or self.places_round or self.goods_round
+        return any(self._asking()) or self._rounds
+
+    def asks_only_for_needs(self) -> bool:
+        return bool(self.needs) and sum(map(bool, self._asking())) == 1 and not self._rounds
+
+    @property
+    def _rounds(self) -> bool:
+        return self.places_round or self.goods_round
 
     def _asking(self) -> tuple[set[Any], ...]:
         """What asks for `settle`; the rest goes with one of these."""

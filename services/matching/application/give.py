@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from services.matching.application.ports import MatchingWork
-from services.matching.application.propose import proposed
+from services.matching.application.propose import proposed, taken_by
 from services.matching.application.share_place import Needs, apportioned, nights_held
-from services.matching.application.views import StandingNeed, Taken
+from services.matching.application.views import StandingNeed
 from services.matching.domain.events import NeedUnmatched
 from services.matching.domain.ids import NeedId, OfferId
 from services.matching.domain.matcher import Found, Placement, match, requests_of
@@ -71,7 +71,7 @@ async def _round(
     freed: Collection[OfferId],
 ) -> list[Found]:
     candidates = [*touched.values(), *others.values()]
-    first, until = _window(candidates, work.today)
+    first, until = window(candidates, work.today)
     kinds = {each.need.kind for each in candidates}
     book = await work.places.book(kinds, first, until, only=None if touched else freed)
     return list(match(book, candidates, work.today, freed, touched))
@@ -91,7 +91,7 @@ async def _apply(work: MatchingWork, found: Sequence[Found]) -> None:
             case _:
                 pass
     if referrals:
-        work.places.take([Taken(each.offer_id, each.from_date, each.until, each.units) for each in referrals])
+        work.places.take(taken_by(referrals))
         work.one_places.take([nights for each in referrals for nights in nights_held(each)])
         work.referrals.propose(referrals, work.now)
         work.needs.refer({each.need_id for each in referrals})
@@ -106,7 +106,7 @@ def _prioritised(work: MatchingWork, each: StandingNeed) -> WaitingNeed:
     return replace(each.waiting, priority=replace(each.waiting.priority, tier=now_tier))
 
 
-def _window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]:
+def window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]:
     """From the first night that any of them asks for to the day after the last."""
     requests = [one for each in candidates for one in requests_of(each.need, each.facts, today)]
     first = min(request.from_date for request in requests)

@@ -35,7 +35,7 @@ from services.matching.domain.ids import (
     OfferId,
     ReferralId,
 )
-from services.matching.domain.needs import Kind, Need, Tier, Unmatched
+from services.matching.domain.needs import Kind, Need, Tier, Unmatched, WaitingNeed
 from services.matching.domain.occupancies import Occupancy
 from services.matching.domain.offers import Offer
 from services.matching.domain.one_place import Leader
@@ -60,6 +60,28 @@ class Households(Protocol):
         """It is open again, if it was closed, and whatever facts come next are the newest."""
 
     async def get(self, case_id: CaseId) -> KnownHousehold | None: ...
+
+
+class Newcomers(Protocol):
+    """Needs that this work was told of first, while nothing of it is written. Nobody has to hold `Places.lock`."""
+
+    def told(self, need_ids: Collection[NeedId]) -> Sequence[WaitingNeed]:
+        """Those needs with what was told of their households; none when more was told of any of them."""
+        ...
+
+    async def glance(
+        self, newcomers: Sequence[WaitingNeed], asking: Mapping[UUID, CaseId], from_date: date, until: date
+    ) -> Book | None:
+        """What is free on those nights. None when anything is known already that decides otherwise, a place of a
+        household through another case than the one that asks for it among it."""
+        ...
+
+    def refer(self) -> None:
+        """Write them and their households, each with something proposed to it. The work fails (StaleError) when any
+        of them was heard of meanwhile."""
+
+    def take(self, taken: Sequence[Taken]) -> None:
+        """Wait for the places and hold these, in the moment of commit; nights that `are_written`."""
 
 
 class Needs(Protocol):
@@ -149,6 +171,10 @@ class Places(Protocol):
     async def write_down(self, offer_ids: Collection[OfferId], night: date) -> None:
         """Make a row of the night, so that it can be counted."""
 
+    def are_written(self, taken: Sequence[Taken]) -> bool:
+        """Whether each of the nights was seen to be counted already."""
+        ...
+
     def take(self, taken: Sequence[Taken]) -> None:
         """Hold; the database refuses it above capacity."""
 
@@ -190,9 +216,9 @@ class OnePlaces(Protocol):
     """The places that households have through whichever of their cases. Only who holds `Places.lock` may call."""
 
     async def leaders(
-        self, keys: Collection[UUID], from_date: date, until: date
+        self, asking: Mapping[UUID, CaseId], from_date: date, until: date
     ) -> Mapping[UUID, Sequence[Leader]]:
-        """By key: referrals that have a place on some of those nights."""
+        """By key: referrals of other cases than the one that asks which have a place on some of those nights."""
         ...
 
     async def sharing(self, leader: ReferralId) -> Sequence[Referral]:
@@ -307,6 +333,7 @@ class MatchingWork(Work):
     terms: Terms
     agenda: Agenda
     households: Households
+    newcomers: Newcomers
     needs: Needs
     offers: Offers
     places: Places

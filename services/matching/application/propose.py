@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from services.chassis.ids import code, random_id, uuid7
 from services.matching.application.ports import MatchingWork
 from services.matching.application.timers import HOLD_ENDS
+from services.matching.application.views import Taken
 from services.matching.domain.events import ReferralProposed
 from services.matching.domain.ids import ReferralId
 from services.matching.domain.needs import WaitingNeed
@@ -23,7 +25,7 @@ async def proposed(
     units: int,
     shares: Referral | None = None,
 ) -> Referral:
-    """The referral, announced. The caller takes the units and writes it down."""
+    """The referral, announced. The caller takes the units (`taken_by`) and writes it down."""
     referral = Referral(
         referral_id=ReferralId(uuid7()),
         case_id=each.need.case_id,
@@ -46,3 +48,7 @@ async def proposed(
     await work.arm(HOLD_ENDS, str(referral.referral_id), referral.expires_at)
     work.say(ReferralProposed(referral, work.terms.hub_contact), hidden=referral.hidden)
     return referral
+
+
+def taken_by(referrals: Iterable[Referral]) -> list[Taken]:
+    return [Taken(each.offer_id, each.from_date, each.until, each.units) for each in referrals]

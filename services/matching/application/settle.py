@@ -6,6 +6,7 @@ from services.matching.application.check_out import end_left, end_stays
 from services.matching.application.close_referrals import close_referrals
 from services.matching.application.expire_hold import expire_holds
 from services.matching.application.give import give, seeks
+from services.matching.application.give_at_once import gave_at_once
 from services.matching.application.goods_round import goods_round
 from services.matching.application.outgrown import tell_outgrown
 from services.matching.application.ports import MatchingWork
@@ -26,6 +27,9 @@ async def settle(work: MatchingWork) -> None:
     """
     agenda = work.agenda
     if not agenda:
+        return
+    if await gave_at_once(work):
+        agenda.clear()
         return
     await work.needs.lock(agenda.expiring | agenda.closing)
     touched = await work.needs.touched(agenda.needs, agenda.cases)

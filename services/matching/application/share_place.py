@@ -55,7 +55,7 @@ async def apportioned(
     if not by_key:
         return needs, {}
     first, later = one_of_each(by_key)
-    leaders = await _leaders(work, by_key)
+    leaders = await _leaders(work, first)
     refused = await work.one_places.refused({each.need.case_id for each in first}) if leaders else {}
     left = dict(needs)
     for each in (*first, *later):
@@ -84,14 +84,12 @@ def by_key_of(each: WaitingNeed) -> UUID:
     return key
 
 
-async def _leaders(
-    work: MatchingWork, by_key: Mapping[UUID, list[WaitingNeed]]
-) -> Mapping[UUID, Sequence[Leader]]:
-    first = [
-        max(each.need.from_date or work.today, work.today) for needs in by_key.values() for each in needs
-    ]
-    longest = max(each.need.nights for needs in by_key.values() for each in needs)
-    return await work.one_places.leaders(by_key, min(first), max(first) + timedelta(days=longest))
+async def _leaders(work: MatchingWork, asking: Sequence[WaitingNeed]) -> Mapping[UUID, Sequence[Leader]]:
+    """Of each household one case asks."""
+    first = [max(each.need.from_date or work.today, work.today) for each in asking]
+    longest = max(each.need.nights for each in asking)
+    cases = {by_key_of(each): each.need.case_id for each in asking}
+    return await work.one_places.leaders(cases, min(first), max(first) + timedelta(days=longest))
 
 
 async def _share(work: MatchingWork, each: WaitingNeed, shared: Shared) -> None:
@@ -190,8 +188,7 @@ async def parted(work: MatchingWork, referral: Referral, key: UUID | None) -> bo
     if key == referral.one_place or key is None:
         return False
     open_still = referral.state is ReferralState.PROPOSED
-    leaders = (await work.one_places.leaders([key], referral.from_date, referral.until)).get(key, ())
-    if any(each.referral.case_id != referral.case_id for each in leaders):
+    if await work.one_places.leaders({key: referral.case_id}, referral.from_date, referral.until):
         return open_still
     work.one_places.release(nights_held(referral))
     work.one_places.take(nights_held(replace(referral, one_place=key)))

@@ -92,6 +92,11 @@ class Request:
         return self.from_date + timedelta(days=self.nights - 1)
 
     @property
+    def until(self) -> date:
+        """The first day after the last night."""
+        return self.from_date + timedelta(days=self.nights)
+
+    @property
     def persons(self) -> int:
         return self.facts.persons(self.last_night)
 

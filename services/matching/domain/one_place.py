@@ -70,11 +70,10 @@ def apportion(
     """
     first = max(each.need.from_date or today, today)
     until = first + timedelta(days=each.need.nights)
-    others = [leader for leader in leaders if leader.referral.case_id != each.need.case_id]
-    leader = next((leader for leader in others if leader.on(first)), None)
+    leader = next((leader for leader in leaders if leader.on(first)), None)
     if leader is None:
         begin = min(
-            (one.referral.from_date for one in others if first < one.referral.from_date), default=until
+            (one.referral.from_date for one in leaders if first < one.referral.from_date), default=until
         )
         nights = (min(begin, until) - first).days
         return Alone(each if nights == each.need.nights else _shorter(each, nights))
