@@ -12,6 +12,7 @@ from services.chassis.envelope import MalformedError, Received, Record, received
 from services.chassis.inbox import Arrived, Inbox, Position, SequenceConflictError, Verdict
 from services.chassis.metrics import Metrics
 from services.chassis.topics import RESTRICTED, Topic
+from services.chassis.views import Views
 from services.chassis.work import StaleError, Work, WorkFactory
 
 _log = logs.logger("consumer")
@@ -87,6 +88,7 @@ class Applier(Generic[W]):
         self._metrics = metrics
         self._meters: dict[str, _Meters] = {}
         self._poison_in_a_row = 0
+        self._views = Views()
 
     def begin(self, parked_lately: int) -> None:
         """Remember what was parked before a restart, so that a restart is no way around the limit."""
@@ -166,7 +168,12 @@ class Applier(Generic[W]):
         tallies = [Tally() for _ in batches]
         read = [[_read(record, poison) for record in batch.records] for batch in batches]
         arrived = [
-            Arrived(batch.topic, batch.position, [event for event in events if event])
+            Arrived(
+                batch.topic,
+                batch.position,
+                [event for event in events if event],
+                self._views.take(batch.position),
+            )
             for batch, events in zip(batches, read, strict=True)
         ]
         try:
@@ -188,8 +195,9 @@ class Applier(Generic[W]):
                 if await self._has_moved(batch.position):
                     raise MovedOnError(batch.topic.name) from error
             raise
-        for batch, many, tally in zip(batches, taken, tallies, strict=True):
-            self._count(batch.topic, many, tally)
+        for each, position, many, tally in zip(arrived, moved, taken, tallies, strict=True):
+            self._views.keep(position, each.seen, {event.key for event in each.events})
+            self._count(each.topic, many, tally)
         return moved
 
     async def _has_moved(self, position: Position) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from uuid import UUID
 
@@ -95,42 +95,48 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What is to be taken in of one partition. A replay has no position of its own."""
+    """What is to be taken in of one partition. A replay has no position of its own.
+
+    `seen` is the view of its keys; what it lacks of them is read.
+    """
 
     topic: Topic
     position: Position | None
     events: Sequence[Received]
+    seen: dict[str, Seen] = field(default_factory=dict)
 
 
 class Inbox:
     """One transaction's view of a partition. What it learns is written with the work, or not at all.
 
-    The view is read before the transaction begins; that nobody else has moved since is what `moved` makes the
+    The view is older than the transaction; that nobody else has moved since is what `moved` makes the
     commit depend on. Only this consumer's partition and a replay write here, and both move the version.
     """
 
-    def __init__(
-        self, work: Work, consumer: str, arrived: Arrived, seen: Mapping[tuple[str, str], Seen]
-    ) -> None:
+    def __init__(self, work: Work, consumer: str, arrived: Arrived) -> None:
         self.topic = arrived.topic
         self._work = work
         self._consumer = consumer
         self._position = arrived.position
-        self._seen = {event.key: seen[event.topic, event.key] for event in arrived.events}
+        self._seen = arrived.seen
         self._changed: dict[str, Seen] = {}
 
     @classmethod
     async def open(cls, work: Work, consumer: str, *arrived: Arrived) -> list[Inbox]:
-        """Read what was seen of the keys of all these events, in one query."""
-        asked = {(event.topic, event.key) for each in arrived for event in each.events}
-        rows = await work.peek(_SEEN, consumer, [topic for topic, _ in asked], [key for _, key in asked])
-        seen = {
-            (row["topic"], row["key"]): Seen(
-                row["epoch"] or 0, row["last"] or 0, row["last_id"], row["waits"], row["parked"]
-            )
-            for row in rows
+        """Read what was seen of the keys that no view has, in one query."""
+        unseen = {
+            (event.topic, event.key): each.seen
+            for each in arrived
+            for event in each.events
+            if event.key not in each.seen
         }
-        return [cls(work, consumer, each, seen) for each in arrived]
+        if unseen:
+            topics, keys = [topic for topic, _ in unseen], [key for _, key in unseen]
+            for row in await work.peek(_SEEN, consumer, topics, keys):
+                unseen[row["topic"], row["key"]][row["key"]] = Seen(
+                    row["epoch"] or 0, row["last"] or 0, row["last_id"], row["waits"], row["parked"]
+                )
+        return [cls(work, consumer, each) for each in arrived]
 
     def admit(self, event: Received) -> Verdict:
         return self._seen[event.key].admit(event, self._full_state(event))
@@ -181,6 +187,8 @@ class Inbox:
 
     def park_unread(self, record: Record, reason: str) -> None:
         """Set aside what could not even be read; its key, if it has one, stands still."""
+        if (seen := self._seen.get(parking.key_of(record))) is not None:
+            seen.parked = True
         parking.park(self._work, self._consumer, record, None, reason)
 
     def unblock(self, event: Received) -> None:

@@ -74,9 +74,14 @@ def park(work: Work, consumer: str, record: Record, event: Received | None, reas
 
     `reason` is a slug or the name of an exception's class, never its text, which may quote data.
     """
-    key = event.key if event else (record.key or b"").decode(errors="replace").replace("\0", "\ufffd")
+    key = event.key if event else key_of(record)
     epoch, sequence = (event.epoch, event.sequence) if event else (None, None)
     work.write(_PARK, consumer, record.topic, key, epoch, sequence, *_columns(record), reason)
+
+
+def key_of(record: Record) -> str:
+    """The key of a record that could not be read, as it is parked."""
+    return (record.key or b"").decode(errors="replace").replace("\0", "\ufffd")
 
 
 async def waiting(

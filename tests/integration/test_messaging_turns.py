@@ -160,3 +160,29 @@ async def test_a_transaction_whose_time_is_up_commits_what_it_took_and_the_rest_
         [waits] = await applier.batches([replace(batch(1, "b", 4), position=waits)])
         assert (moved, waits) == (Position("t", 0, 3, 3), Position("t", 1, 1, 2))
         assert await heard(database) == [("a", 1), ("a", 2), ("a", 3), ("b", 4)]
+
+
+async def test_what_a_commit_left_behind_is_not_read_again_but_whoever_looks_anew_reads_it(
+    stack: RunningStack,
+) -> None:
+    async with opened(stack) as database:
+        applier = await begun(database)
+        records = told(0, "a", 1, 2, 3)
+        moved = await applier.batch(TOPIC, Position("t", 0, 0, 0), records[:1])
+        await database.pool.execute("UPDATE inbox SET last = 7")  # nobody may, so that it shows who looks
+        moved = await applier.batch(TOPIC, moved, records[1:2])
+        assert await heard(database) == [("a", 1), ("a", 2)]
+        await database.pool.execute("UPDATE inbox SET last = 7")
+        await applier.batch(TOPIC, replace(moved), records[2:])
+        assert await heard(database) == [("a", 1), ("a", 2)]
+
+
+async def test_what_failed_leaves_no_view_behind(stack: RunningStack) -> None:
+    async with opened(stack) as database:
+        applier = await begun(database)
+        stands = await applier.batch(TOPIC, Position("t", 0, 0, 0), told(0, "a", 1))
+        second_and_poison = told(0, "a", 1, 2, 0)[1:]
+        await applier.batch(TOPIC, stands, second_and_poison)
+        assert await heard(database) == [("a", 1), ("a", 2)]
+        assert await database.pool.fetchval("SELECT last FROM inbox") == 2
+        assert await database.pool.fetchval("SELECT reason FROM parked") == "cannot-bear-it"

@@ -13,11 +13,12 @@ from aiokafka.errors import KafkaError
 from services.chassis.call import PUBLIC, Call
 from services.chassis.effects import Effect, composed, independent
 from services.chassis.envelope import MalformedError, Received, headers, received
-from services.chassis.inbox import Seen, SequenceConflictError, Verdict
+from services.chassis.inbox import Position, Seen, SequenceConflictError, Verdict
 from services.chassis.outbox import BUCKETS, bucket
 from services.chassis.parking import KeptRecord
 from services.chassis.relay import acknowledged
 from services.chassis.topics import Topic, announce
+from services.chassis.views import Views
 
 WHEN = datetime(2026, 3, 1, 12, 34, 56, 789, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -139,6 +140,22 @@ def test_two_events_with_one_sequence_are_nobodys_to_judge() -> None:
     seen = Seen(1, 4, uuid4())
     with pytest.raises(SequenceConflictError):
         seen.admit(_at(1, 4), full_state=False)
+
+
+def test_a_view_holds_for_the_position_that_a_commit_returned_and_is_used_once() -> None:
+    views, stands, seen = Views(), Position("t", 0, 5, 3), {"a": Seen(1, 4)}
+    views.keep(stands, seen, ["a"])
+    assert views.take(replace(stands)) == {}
+    views.keep(stands, seen, ["a"])
+    assert views.take(stands) == {"a": Seen(1, 4)}
+    assert views.take(stands) == {}
+    assert views.take(None) == {}
+
+
+def test_a_view_forgets_the_keys_that_have_been_silent_longest() -> None:
+    views, stands = Views(keys=2), Position("t", 0, 5, 3)
+    views.keep(stands, {"a": Seen(), "b": Seen(), "c": Seen()}, ["a"])
+    assert list(views.take(stands)) == ["c", "a"]
 
 
 @pytest.mark.parametrize(
