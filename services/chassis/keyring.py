@@ -45,6 +45,9 @@ class DataKey:
         if not raw or len(raw) % _KEY_BYTES:
             raise UnreadableError
         self._raw = raw
+        if len(raw) == _KEY_BYTES:  # nearly every one
+            self._aeads: tuple[AESGCM, ...] = (AESGCM(raw),)
+            return
         parts = (raw[start : start + _KEY_BYTES] for start in range(0, len(raw), _KEY_BYTES))
         self._aeads = tuple(map(AESGCM, parts))
 

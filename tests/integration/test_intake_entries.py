@@ -121,6 +121,20 @@ async def test_a_night_without_a_signal_is_told_out_of_order_and_twice_and_appli
     assert said[1].need.from_date == f"{NOON:%Y-%m-%d}"  # type: ignore[attr-defined]
 
 
+async def test_an_entry_of_a_fast_clock_is_the_same_entry_when_it_is_told_again(intake: Intake) -> None:
+    """It cannot have happened yet, so it happened when it was told; that makes it no other command."""
+    key = await entry_key(intake)
+    case, other = met(NOON + timedelta(minutes=3)), met(NOON)
+    need = more(NOON + timedelta(minutes=4), case.open_case.case_id)
+    batch = [sealed(key, each) for each in (case, other, need)]
+    results = await told(intake, *batch)
+    intake.clock.advance(timedelta(minutes=1))
+    assert outcomes(results) == ["APPLIED"] * 3
+    assert await told(intake, *batch) == results
+    view = await intake.case(case.open_case.case_id, OUTREACH)
+    assert view.opened_at.ToDatetime(NOON.tzinfo) == NOON
+
+
 async def test_both_times_are_kept(intake: Intake) -> None:
     key = await entry_key(intake)
     case = met(LAST_NIGHT)

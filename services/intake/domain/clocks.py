@@ -17,8 +17,9 @@ ASK_AGAIN = "ask-again"
 # A look is promised no farther ahead than this: the row of a promise shows a day.
 FARTHEST_LOOK = timedelta(days=28)
 ASK_AGAIN_AFTER = timedelta(days=90)
-# How long after a due date somebody asks whether the child is born, if nobody recorded it.
-ASK_FOR_BIRTH_AFTER = timedelta(days=14)
+# How long after a due date somebody asks whether the child is born, if nobody recorded it: two weeks and a day, so that
+# the Monday on which it shows is the same one for every due date of one week. Others are told that week anyway.
+ASK_FOR_BIRTH_AFTER = timedelta(days=15)
 # Ages in months at which a household's facts change: infant to child, child to adult. Sizes are the norms'.
 AGES_IN_MONTHS = (24, 216)
 
@@ -41,15 +42,20 @@ def begins(day: date, zone: tzinfo, at: time = time(0)) -> datetime:
 def next_look(persons: Iterable[Person], today: date) -> date | None:
     """The day on which the household is to be looked at again: the next on which an age or a plan
     changes, or a day before it that says nothing. None when nothing will change by itself."""
-    days = [day for person in persons for day in _days_of(person) if day > today]
+    days = [day for person in persons for day in _days_of(person, today) if day > today]
     return min(min(days), today + FARTHEST_LOOK) if days else None
 
 
-def _days_of(person: Person) -> list[date]:
-    """Every day on which something of this person changes by itself."""
+def _days_of(person: Person, today: date) -> list[date]:
+    """Every day to come on which something of this person changes by itself, and perhaps some that have passed."""
     days = []
-    if person.birth_date is not None:
-        days += [week_from(after_months(person.birth_date, months)) for months in AGES_IN_MONTHS]
+    born = person.birth_date
+    if born is not None:
+        days += [
+            week_from(after_months(born, months))
+            for months in AGES_IN_MONTHS
+            if born.year + months // 12 + 1 >= today.year
+        ]
     if person.due_date is not None:
         due = person.due_date
         over = due + AFTER_THE_DUE_DATE + timedelta(days=1)

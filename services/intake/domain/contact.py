@@ -56,6 +56,8 @@ NOBODY = SafeContact()
 
 def checked_contact(contact: SafeContact) -> SafeContact:
     """The way, if one can go it. Refusals name the field, never what was in it."""
+    if contact is NOBODY:
+        return contact
     if len(contact.address) > LONGEST_ADDRESS or not contact.address.isprintable():
         raise invalid(
             "address-malformed", f"At most {LONGEST_ADDRESS} printable characters fit.", field="address"

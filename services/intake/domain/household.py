@@ -230,6 +230,8 @@ def _check_person(person: Person, today: date, where: str) -> None:
 
 
 def _check_text(text: str, longest: int, where: str) -> None:
+    if not text:
+        return
     if len(text) > longest:
         raise invalid("text-too-long", f"At most {longest} characters fit.", field=where)
     if _CONTROL.search(text):

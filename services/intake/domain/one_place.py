@@ -21,7 +21,10 @@ def tokens_of(secret: bytes, household: Household, today: date) -> tuple[bytes, 
     adults = [each for each in household.persons if age_band(each, today) is AgeBand.ADULT]
     head = next((each for each in household.persons if each.relationship == SELF), None)
     named = [_named(each) for each in adults]
-    said = [] if head is None else ["head", *filter(None, [_named(head)])]
+    of_head = next((name for each, name in zip(adults, named, strict=True) if each is head), None)
+    if of_head is None and head is not None:  # a child can be the head
+        of_head = _named(head)
+    said = [] if head is None else ["head", *filter(None, [of_head])]
     whole = ["adults", *sorted(filter(None, named))]
     identities = [said] if len(said) > 1 else []
     if len(adults) > 1 and all(named):

@@ -94,13 +94,15 @@ class EntryRpc:
         self, sealed: Sequence[messages.SealedEntry]
     ) -> tuple[dict[int, _Opened], dict[int, messages.EntryResult]]:
         """Entries by their position; those that can never be applied are answered already."""
+        named = {text: _key_id(text) for text in {each.key_id for each in sealed}}
         async with self._works() as work:
-            openers = await self._keys.openers(work, [key for each in sealed if (key := _key_id(each))])
+            found = await self._keys.openers(work, [key for key in named.values() if key is not None])
             now = work.now
+        openers = {text: found[key] for text, key in named.items() if key is not None and key in found}
         opened: dict[int, _Opened] = {}
         results: dict[int, messages.EntryResult] = {}
         for position, each in enumerate(sealed):
-            entry = _entry(each, openers)
+            entry = _entry(each, openers.get(each.key_id))
             if entry is None:
                 results[position] = _unreadable()
                 continue
@@ -124,7 +126,7 @@ class EntryRpc:
             if each.recorded.opens:
                 # What cannot be read is told when it is applied by itself.
                 with contextlib.suppress(Refusal):
-                    openings[position] = self._opening(each, _keyed(call, each.entry))
+                    openings[position] = self._opening(each, call)
         if len(openings) < 2 or call.remaining() < TIME_FOR_ALL:
             return {}
         try:
@@ -135,23 +137,24 @@ class EntryRpc:
         return {at: _Begun(opening, answer) for (at, opening), answer in begun if answer is not None}
 
     def _opening(self, opened: _Opened, call: Call) -> Opening:
-        command = opened.entry.open_case
-        command.occurred_at.FromDatetime(opened.recorded.occurred_at)
-        return self._service.opening(command, _at(call, "OpenCase"))
+        entry = opened.entry
+        entry.open_case.occurred_at.CopyFrom(entry.occurred_at)
+        return self._service.opening(entry.open_case, _at(call, entry, "OpenCase"))
 
     async def _apply(self, opened: _Opened, call: Call, begun: _Begun | None) -> messages.EntryResult:
         entry = opened.entry
         try:
             if begun is None or begun.goes_on:
                 _is_time_left(call)
-            result = await self._act(opened, _keyed(call, entry), begun)
+            result = await self._act(opened, call, begun)
         except Exception as failure:  # noqa: BLE001 - the answer to this entry; the others go on
             return _failed(entry, failure)
         result.entry_id, result.outcome = entry.entry_id, _APPLIED
         return result
 
     async def _act(self, opened: _Opened, call: Call, begun: _Begun | None) -> messages.EntryResult:
-        """The command of an entry at its own method, which checks who may, and acts once per key."""
+        """The command of an entry at its own method, which checks who may, and acts once per key. It happened when
+        the phone said: told again, it is the same command, also from a clock that is a little fast."""
         entry, service = opened.entry, self._service
         match entry.WhichOneof("command"):
             case "open_case":
@@ -164,14 +167,14 @@ class EntryRpc:
                     tonight=case.tonight if case.HasField("tonight") else None,
                 )
             case "report_need":
-                entry.report_need.occurred_at.FromDatetime(opened.recorded.occurred_at)
-                need = await service.ReportNeed(entry.report_need, _at(call, "ReportNeed"))
+                entry.report_need.occurred_at.CopyFrom(entry.occurred_at)
+                need = await service.ReportNeed(entry.report_need, _at(call, entry, "ReportNeed"))
                 return messages.EntryResult(case_id=entry.report_need.case_id, need_ids=[need.need_id])
             case "withdraw_need":
-                await service.WithdrawNeed(entry.withdraw_need, _at(call, "WithdrawNeed"))
+                await service.WithdrawNeed(entry.withdraw_need, _at(call, entry, "WithdrawNeed"))
                 return messages.EntryResult(case_id=entry.withdraw_need.case_id)
             case "close_case":
-                await service.CloseCase(entry.close_case, _at(call, "CloseCase"))
+                await service.CloseCase(entry.close_case, _at(call, entry, "CloseCase"))
                 return messages.EntryResult(case_id=entry.close_case.case_id)
             case _:
                 raise invalid("entry-says-nothing", "The entry holds no command that is known here.")
@@ -182,26 +185,22 @@ def _is_time_left(call: Call) -> None:
         raise errors.deadline("out-of-time", "The call's time is up; tell this entry again.")
 
 
-def _keyed(call: Call, entry: messages.Entry) -> Call:
-    return replace(call, idempotency_key=f"entry:{entry.entry_id}")
+def _at(call: Call, entry: messages.Entry, method: str) -> Call:
+    """The call of the entry's own command."""
+    return replace(call, method=f"{INTAKE}/{method}", idempotency_key=f"entry:{entry.entry_id}")
 
 
-def _at(call: Call, method: str) -> Call:
-    return replace(call, method=f"{INTAKE}/{method}")
-
-
-def _key_id(sealed: messages.SealedEntry) -> UUID | None:
+def _key_id(text: str) -> UUID | None:
     try:
-        return UUID(sealed.key_id)
+        return UUID(text)
     except ValueError:
         return None
 
 
-def _entry(sealed: messages.SealedEntry, openers: Mapping[UUID, Opener]) -> messages.Entry | None:
-    key_id = _key_id(sealed)
-    if key_id is None or key_id not in openers or len(sealed.sealed) > LONGEST_ENTRY:
+def _entry(sealed: messages.SealedEntry, opener: Opener | None) -> messages.Entry | None:
+    if opener is None or len(sealed.sealed) > LONGEST_ENTRY:
         return None
-    plain = openers[key_id](sealed.sealed)
+    plain = opener(sealed.sealed)
     if plain is None:
         return None
     try:
