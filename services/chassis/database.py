@@ -67,13 +67,18 @@ class Wakeup:
     def set(self) -> None:
         self._event.set()
 
+    def clear(self) -> None:
+        """Forget it: whoever would be woken is about to look."""
+        self._event.clear()
+
     async def wait(self, timeout_s: float) -> bool:
         """Whether it happened before the time was up. A set between two waits ends the second at once."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._event.wait()
-        except TimeoutError:
-            return False
+        if not self._event.is_set():
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._event.wait()
+            except TimeoutError:
+                return False
         self._event.clear()
         return True
 

@@ -26,6 +26,7 @@ _log = logs.logger("relay")
 
 # Advisory locks are numbered pairs; this is the first half of ours, the bucket is the second.
 _LOCKS = 7_320
+BATCH = 500
 PER_BUCKET = 100
 POLL_S = 0.25
 _LOOK_S = 5.0
@@ -42,6 +43,7 @@ SET synchronous_commit = off
 _CLAIM = """
 SELECT bucket, pg_try_advisory_lock($1, bucket) AS mine FROM unnest($2::integer[]) AS wanted (bucket)
 """
+# Some of every bucket: a backlog of one keeps no other waiting.
 PENDING = """
 SELECT pending.* FROM unnest($1::smallint[]) AS mine (bucket) CROSS JOIN LATERAL (
     SELECT id, bucket, topic, key, headers, payload, epoch, sequence
@@ -52,6 +54,13 @@ SELECT pending.* FROM unnest($1::smallint[]) AS mine (bucket) CROSS JOIN LATERAL
 DELETE = """
 DELETE FROM outbox USING unnest($1::smallint[], $2::bigint[]) AS sent (bucket, id)
 WHERE outbox.bucket = sent.bucket AND outbox.id = sent.id
+"""
+# Both at once for whoever has all buckets, while they hold little: one walk along the index instead of one for each
+# bucket. The SELECT does not see what the DELETE of its own statement does.
+NEXT = f"""
+WITH gone AS ({DELETE})
+SELECT id, bucket, topic, key, headers, payload, epoch, sequence
+FROM outbox WHERE id <> ALL ($2) ORDER BY bucket, id LIMIT $3
 """
 _BACKLOG = "SELECT count(*), extract(epoch FROM clock_timestamp() - min(created_at))::float FROM outbox"
 
@@ -84,6 +93,9 @@ class Relay:
         self._metrics = metrics or Metrics()
         self._producer: Producer | None = None
         self._buckets: list[int] = []
+        # Buckets and ids of what Kafka has acknowledged and the outbox still holds.
+        self._sent: tuple[list[int], list[int]] = ([], [])
+        self._backlog = False
         self._task: asyncio.Task[None] | None = None
         self._draining = False
         self._looked_at = 0.0
@@ -110,7 +122,7 @@ class Relay:
                     await self._serve(session)
                     return
                 finally:
-                    self._buckets = []
+                    self._buckets, self._sent = [], ([], [])
                     await closed(session)
             except (*LOST, asyncpg.PostgresError) as error:
                 _log.warning("relay-lost-database", error)
@@ -125,8 +137,8 @@ class Relay:
         while True:
             await self._look(session)
             found, sent = await self.pump(session)
-            if found and found == sent and (found >= PER_BUCKET or self._draining):
-                continue
+            if found and found == sent:
+                continue  # the next look deletes them
             self.progress.idle()  # what Kafka does not take is not for a restart of ours to mend
             if self._draining:
                 return
@@ -136,8 +148,11 @@ class Relay:
                 await self._database.committed.wait(POLL_S)
 
     async def pump(self, session: Session) -> tuple[int, int]:
-        """Send what is pending, a batch of it at most; return how many were found, how many sent."""
-        rows = await session.fetch(PENDING, self._buckets, PER_BUCKET)
+        """Send what is pending, a batch of it at most; return how many were found, how many sent.
+
+        All of what was sent is deleted by the next call.
+        """
+        rows = await self._pending(session)
         if not rows:
             return 0, 0
         self.progress.busy()
@@ -148,7 +163,7 @@ class Relay:
         except (KafkaError, OSError) as error:
             _log.warning("relay-cannot-send", pending=len(rows), cause=type(error).__name__)
         if sent:
-            await session.execute(DELETE, [row["bucket"] for row in sent], list(map(_id, sent)))
+            self._sent = [row["bucket"] for row in sent], list(map(_id, sent))
             self.progress.moved()
             for topic, many in Counter(row["topic"] for row in sent).items():
                 self._metrics.relay_sent_total.labels(topic).inc(many)
@@ -156,7 +171,25 @@ class Relay:
             # Whatever it was (a sequence out of order wedges a producer for good), a new one begins clean.
             self._metrics.relay_failures_total.inc()
             await self._let_go()
+            await self._delete(session)
         return len(rows), len(sent)
+
+    async def _pending(self, session: Session) -> list[asyncpg.Record]:
+        """Delete what was sent, and find what is to be sent next."""
+        self._database.committed.clear()  # the look that follows sees what was committed so far
+        if len(self._buckets) == BUCKETS and not self._backlog:
+            sent, self._sent = self._sent, ([], [])
+            rows = await session.fetch(NEXT, *sent, BATCH)
+        else:
+            await self._delete(session)
+            rows = await session.fetch(PENDING, self._buckets, PER_BUCKET)
+        self._backlog = len(rows) >= BATCH
+        return rows
+
+    async def _delete(self, session: Session) -> None:
+        sent, self._sent = self._sent, ([], [])
+        if sent[1]:
+            await session.execute(DELETE, *sent)
 
     async def _connected(self) -> Producer:
         if self._producer is None:

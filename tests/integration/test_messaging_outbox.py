@@ -14,13 +14,14 @@ import pytest
 from services.chassis.database import Connection, Database
 from services.chassis.effects import composed
 from services.chassis.outbox import UnsendableError, row
-from services.chassis.relay import DELETE, PENDING, PER_BUCKET, session_for
+from services.chassis.relay import BATCH, DELETE, NEXT, PENDING, PER_BUCKET, session_for
 from tests.support.messaging import opened, said, until, works_of
 from tests.support.order import inversions
 from tests.support.stack import RunningStack
 
 Say = Callable[[Connection, str], Coroutine[Any, Any, None]]
 
+NOTHING_SENT = ("smallint[], bigint[], integer", "'{}', '{}', 500")
 _WAITING_FOR_A_LOCK = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
@@ -138,6 +139,7 @@ async def test_the_relays_statements_use_the_index_whatever_the_planner_believes
             await session.execute("SET plan_cache_mode = force_generic_plan")
             assert await _plan(session, DELETE, "smallint[], bigint[]", "'{1}', '{1}'") == {"outbox_pkey"}
             assert await _plan(session, PENDING, "smallint[], integer", "'{1}', 100") == {"outbox_pkey"}
+            assert await _plan(session, NEXT, *NOTHING_SENT) == {"outbox_pkey"}
             await database.pool.execute(
                 """INSERT INTO outbox (bucket, topic, key, headers, payload, epoch, sequence)
                 SELECT n % 16, 't', 'k', '{}', 'x', 1, n FROM generate_series(1, 20000) AS n"""
@@ -147,6 +149,15 @@ async def test_the_relays_statements_use_the_index_whatever_the_planner_believes
             assert await database.pool.fetchval("SELECT count(*) FROM outbox") == 20000 - 16 * PER_BUCKET
             assert await _plan(session, DELETE, "smallint[], bigint[]", "'{1}', '{1}'") == {"outbox_pkey"}
             assert await _plan(session, PENDING, "smallint[], integer", "'{1}', 100") == {"outbox_pkey"}
+            assert await _plan(session, NEXT, *NOTHING_SENT) == {"outbox_pkey"}
+            first = await session.fetch(NEXT, [], [], BATCH)
+            sent = [row["bucket"] for row in first], [row["id"] for row in first]
+            then = await session.fetch(NEXT, *sent, BATCH)
+            assert len(first) == len(then) == BATCH
+            assert sorted(sent[1] + [row["id"] for row in then]) == [row["id"] for row in [*first, *then]]
+            assert (
+                await database.pool.fetchval("SELECT count(*) FROM outbox WHERE id = ANY ($1)", sent[1]) == 0
+            )
         finally:
             await session.close()
 
