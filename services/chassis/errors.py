@@ -41,7 +41,7 @@ class AidError(Exception):
     service, so they hold ids, counts and field names, never a name, a birth date or free text.
     """
 
-    def __init__(self, kind: Kind, reason: str, message: str, **details: str) -> None:
+    def __init__(self, kind: Kind, reason: str, message: str, /, **details: str) -> None:
         super().__init__(f"{reason}: {message}")
         self.kind = kind
         self.reason = reason

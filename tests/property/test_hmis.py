@@ -15,7 +15,7 @@ from services.intake.adapters.hmis import Limits, read_export, sentences
 from services.intake.adapters.hmis.lines import Digest, chunks, lines, records
 from services.intake.adapters.hmis.reading import Reading
 from services.intake.domain.hmis_import import Household, Placement, StructuralFault
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

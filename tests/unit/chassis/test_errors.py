@@ -105,6 +105,11 @@ def test_an_error_survives_the_grpc_wire(
     assert received.details == details
 
 
+def test_a_detail_may_have_the_name_of_what_every_error_has() -> None:
+    error = AidError(Kind.INVALID, "odd", "", kind="x", reason="y", message="z")
+    assert (error.kind, error.reason, error.details["kind"]) == (Kind.INVALID, "odd", "x")
+
+
 def test_an_error_that_grpc_made_is_named_after_its_code() -> None:
     made = grpc.aio.AioRpcError(
         grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata(), "ipv4:10.0.0.1 refused", None

@@ -6,7 +6,7 @@ import pytest
 
 from services.intake.adapters.hmis import read_export, sentences
 from services.intake.adapters.hmis.reading import Reading
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 
 @pytest.fixture

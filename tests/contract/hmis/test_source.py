@@ -11,7 +11,7 @@ import pytest
 
 from services.intake.adapters.hmis import Limits, read_export
 from services.intake.domain.hmis_import import StructuralFault
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 
 def reason(path: Path, limits: Limits | None = None) -> str:

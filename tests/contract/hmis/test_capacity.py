@@ -6,7 +6,7 @@ import pytest
 
 from services.intake.adapters.hmis import read_export
 from services.intake.domain.hmis_import import Offer, Placement
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from services.intake.adapters.hmis import read_export
 from services.intake.domain.hmis_import import StructuralFault
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 MIB = 1 << 20
 

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from services.intake.adapters.hmis import Limits, read_export
 from services.intake.adapters.hmis.seal import Seal
 from services.intake.adapters.hmis.store import Store
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 MANY = 4_000
 MARK = "Quillfeather"

@@ -17,7 +17,7 @@ from services.intake.domain.hmis_import import (
     Relationship,
     Report,
 )
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.chaos.checker import CHECKS, check
-from tests.support.chaos.violations import Check
-from tests.unit.chaos_checker.world import (
+from tests.chaos.checker.world import (
     ANSWERED,
     CASES,
     EARLIER,
@@ -20,6 +18,8 @@ from tests.unit.chaos_checker.world import (
     World,
     right,
 )
+from tests.support.chaos.checker import CHECKS, check
+from tests.support.chaos.violations import Check
 
 Doctor = Callable[[World], object]
 

@@ -7,7 +7,7 @@ import pytest
 from services.intake.adapters.hmis import read_export
 from services.intake.adapters.hmis.files import TAKEN
 from services.intake.domain.hmis_import import Confidentiality, StructuralFault
-from tests.unit.hmis.building import ExportBuilder
+from tests.contract.hmis.building import ExportBuilder
 
 REQUIRED = [spec.name for spec in TAKEN if spec.required]
 
