@@ -85,6 +85,7 @@ class HttpServer:
                 lifespan="off",
                 ws="none",
                 server_header=False,
+                proxy_headers=False,  # nobody asks from where a call comes
                 timeout_graceful_shutdown=5,
             )
         )

@@ -11,7 +11,7 @@ from itertools import chain, repeat
 
 import msgspec
 from google.protobuf.message import Message
-from prometheus_client import Gauge
+from prometheus_client import Gauge, Histogram
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -95,6 +95,7 @@ class Endpoint:
         self._metrics = metrics
         self._inside = inside
         self._transcoder = transcode.Transcoder(route, method)
+        self._took: dict[int, Histogram] = {}  # the labelled child of each status is looked up once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -118,9 +119,8 @@ class Endpoint:
         try:
             async with limit:
                 call = await self._call(request)
-                message = self._transcoder.request(
-                    request.path_params, request.query_params.multi_items(), await self._body(request)
-                )
+                query = request.query_params.multi_items() if request.scope.get("query_string") else ()
+                message = self._transcoder.request(request.path_params, query, await self._body(request))
                 if self._method.streams:
                     events = "text/event-stream" in request.headers.get("accept", "")
                     return await self._stream(message, call, _Events() if events else _Lines())
@@ -181,8 +181,11 @@ class Endpoint:
     def _observe(self, response: Response, began: float) -> None:
         if discretion.hushed():
             return
-        seconds = time.perf_counter() - began
-        self._metrics.http_seconds.labels(self._label, str(response.status_code)).observe(seconds)
+        took = self._took.get(response.status_code)
+        if took is None:
+            took = self._metrics.http_seconds.labels(self._label, str(response.status_code))
+            self._took[response.status_code] = took
+        took.observe(time.perf_counter() - began)
 
 
 class _Lines:
