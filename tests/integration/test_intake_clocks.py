@@ -60,6 +60,17 @@ def alarm_count(intake: Intake) -> float:
     return intake.metrics.registry.get_sample_value("stays_ended_without_next_total") or 0
 
 
+async def accepted(intake: Intake, case_id: str, *, first: int, nights: int) -> str:
+    """The need for which a place from that day on is agreed on; nobody has moved in."""
+    request = messages.ReportNeedRequest(case_id=case_id, need=lodging(nights, from_date=day(first)))
+    need_id: str = (await intake.ask("ReportNeed", request, OUTREACH)).need_id
+    of = {"case_id": case_id, "referral_id": new_id(), "need_id": need_id}
+    proposed = matching.ReferralProposed(**of, from_date=day(first), nights=nights)
+    proposed.expires_at.FromDatetime(NOON + timedelta(hours=2))
+    await intake.hear(proposed, matching.ReferralAccepted(**of))
+    return need_id
+
+
 _DUE = "SELECT count(*) FROM timer WHERE due_at <= $1"
 
 
@@ -92,6 +103,29 @@ async def test_a_search_that_is_on_is_not_begun_again(intake: Intake) -> None:
     await days_pass(intake, 9)
     assert [each.need_id for each in await told(intake, opened.case_id, events.StayEnding)] == [asked] * 3
     assert len(await needs(intake, opened.case_id)) == 2
+
+
+async def test_a_search_for_other_nights_does_not_stop_that_for_the_night_after(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(10))
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    request = messages.ReportNeedRequest(case_id=opened.case_id, need=lodging(5, from_date=day(90)))
+    far = (await intake.ask("ReportNeed", request, OUTREACH)).need_id
+    await days_pass(intake, 9)
+    [begun] = {each.need_id for each in await told(intake, opened.case_id, events.StayEnding)}
+    assert begun != far
+    searched = {each.need.need_id: each.need for each in await needs(intake, opened.case_id)}
+    assert (searched[begun].from_date, searched[begun].nights) == (day(10), 7)
+
+
+async def test_until_the_place_that_is_agreed_on_another_is_looked_for(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(10))
+    await moves_in(intake, opened.case_id, 10, need_id=opened.need_ids[0])
+    later = await accepted(intake, opened.case_id, first=14, nights=5)
+    await days_pass(intake, 9)
+    [begun] = {each.need_id for each in await told(intake, opened.case_id, events.StayEnding)}
+    assert begun != later
+    searched = {each.need.need_id: each.need for each in await needs(intake, opened.case_id)}
+    assert (searched[begun].from_date, searched[begun].nights) == (day(10), 4)
 
 
 async def test_with_a_place_for_the_night_after_nothing_is_searched_and_the_end_is_no_alarm(
@@ -432,6 +466,40 @@ async def test_follow_ups_ring_after_a_placement_and_wait_until_somebody_asked(i
     assert [each.days for each in await tasks(intake)] == [30, 90]
 
 
+async def test_each_follow_up_rings_once_also_when_the_one_before_was_answered(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await moves_in(intake, opened.case_id, 400, need_id=opened.need_ids[0])
+    rung = []
+    for _ in range(30):
+        await days_pass(intake, 10)
+        for each in await tasks(intake):
+            rung.append(each.days)
+            home = stays.RecordFollowUpRequest(
+                task_id=each.task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=410
+            )
+            await intake.ask("RecordFollowUp", home, OUTREACH)
+    assert rung == [30, 90, 180]
+    assert [each.days for each in await told(intake, opened.case_id, events.FollowUpDue)] == rung
+
+
+async def test_a_home_that_is_said_again_is_no_move(intake: Intake) -> None:
+    opened = await opened_case(intake)
+
+    async def lives(code: int) -> None:
+        said = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=code)
+        await intake.ask("RecordLivingSituation", said, OUTREACH)
+
+    for code, days in ((410, 20), (410, 10), (116, 5), (435, 30)):
+        await lives(code)
+        await days_pass(intake, days)
+    assert [each.due_on for each in await tasks(intake)] == [day(30), day(65)]
+    await moves_in(intake, opened.case_id, 5, first=65)
+    await days_pass(intake, 5)
+    await lives(410)
+    await days_pass(intake, 30)
+    assert [each.due_on for each in await tasks(intake)] == [day(30), day(65), day(100)]
+
+
 async def test_only_the_way_that_the_household_set_is_shown_and_its_reading_logged(intake: Intake) -> None:
     opened = await opened_case(intake, lodging(3))
     known = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=opened.case_id), OUTREACH)
@@ -509,6 +577,50 @@ async def test_whoever_sleeps_in_a_shelter_that_is_known_has_not_returned(intake
     await moves_in(intake, opened.case_id, 9, need_id=opened.need_ids[0])
     shelter = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=101)
     assert not (await intake.ask("RecordLivingSituation", shelter, OUTREACH)).need_id
+
+
+async def test_whoever_is_found_outside_tonight_is_looked_for_tonight_whatever_is_agreed_on_for_later(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake)
+    later = await accepted(intake, opened.case_id, first=1, nights=3)
+    outside = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=116)
+    answer = await intake.ask("RecordLivingSituation", outside, OUTREACH)
+    searched = {each.need.need_id: each.need for each in await needs(intake, opened.case_id)}
+    assert answer.need_id not in ("", later)
+    assert (searched[answer.need_id].from_date, searched[answer.need_id].nights) == (day(0), 1)
+    again = await intake.ask("RecordLivingSituation", outside, OUTREACH)
+    assert again.need_id == answer.need_id
+
+
+@pytest.mark.parametrize(
+    ("code", "on_date", "back"), [(116, 0, True), (116, -1, True), (116, -2, False), (101, 0, False)]
+)
+async def test_a_stay_on_paper_does_not_hide_that_a_household_sleeps_outside(
+    intake: Intake, code: int, on_date: int, back: bool
+) -> None:
+    opened = await opened_case(intake, lodging(90), unsheltered=False)
+    await moves_in(intake, opened.case_id, 90, need_id=opened.need_ids[0])
+    await days_pass(intake, 30)
+    found = stays.RecordLivingSituationRequest(
+        case_id=opened.case_id, living_situation=code, on_date=day(30 + on_date)
+    )
+    answer = await intake.ask("RecordLivingSituation", found, OUTREACH)
+    assert bool(answer.need_id) == back
+    assert [each.ended_on for each in await alarms(intake)] == [day(30)] * back
+    searched = [each.need.from_date for each in await needs(intake, opened.case_id)]
+    assert searched == [day(0), day(30)][: 1 + back]
+    # The bed may be kept for them: the stay goes on, and so do its clocks.
+    assert await told(intake, opened.case_id, events.StayEnded) == []
+
+
+async def test_who_slept_outside_before_the_stay_has_a_place_now(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(9))
+    await days_pass(intake, 1)
+    await moves_in(intake, opened.case_id, 9, first=1, need_id=opened.need_ids[0])
+    outside = stays.RecordLivingSituationRequest(case_id=opened.case_id, living_situation=116, on_date=day(0))
+    assert not (await intake.ask("RecordLivingSituation", outside, OUTREACH)).need_id
+    assert await alarms(intake) == []
 
 
 # Time itself

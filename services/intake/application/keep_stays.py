@@ -1,7 +1,7 @@
 """What rings while a household lives in a placement: the last night comes near, and is over."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from services.chassis.ids import uuid7
 from services.intake.application.follow_stays import arm, end_stay
@@ -11,8 +11,11 @@ from services.intake.domain.clocks import Reminder
 from services.intake.domain.consents import wants_no_search
 from services.intake.domain.events import NeedReported, StayEnding
 from services.intake.domain.ids import NeedId
-from services.intake.domain.needs import Need, need_of
-from services.intake.domain.stays import Stay, searched_for, somewhere_to_sleep, what_comes_next
+from services.intake.domain.needs import Need, Urgency, need_of
+from services.intake.domain.outcomes import NeedState
+from services.intake.domain.stays import Stay, lodging_from, night_after, searched_for, somewhere_to_sleep
+
+_SETTLED = (NeedState.PLACED, NeedState.MET, NeedState.WITHDRAWN)
 
 
 async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) -> None:
@@ -30,6 +33,7 @@ async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) ->
         arm(work, case, stay)
         return
     others = [each for each in stays if each.stay_id != stay.stay_id]
+    # Whether they have a place is asked of the night itself, also when the service was away over it.
     night = stay.last_night + timedelta(days=1)
     need_id, begun = None, stay.next_need
     if not somewhere_to_sleep(night, others, await work.stays.accepted(case.case_id)):
@@ -44,19 +48,26 @@ async def stay_ending_rings(work: IntakeWork, case: Case, reminder: Reminder) ->
 
 
 async def search_on(work: IntakeWork, case: Case, stay: Stay) -> tuple[NeedId | None, bool]:
-    """The open need for a place to live; a new one, as the second part says, if there is none. No new one for whoever
-    has ended the search."""
+    """The open need that looks for the night after the stay; a new one, as the second part says, if there is none. No
+    new one for whoever has ended the search."""
     if stay.last_night is None:
         raise LookupError("a stay without an end has nothing next")
-    records = await work.needs.records(case.case_id)
-    open_one = searched_for(record.need for record in records if record.open)
+    night = night_after(stay.last_night, work.today)
+    open_one = await search_for(work, case, night)
     if open_one is not None:
         return open_one.need_id, False
     if wants_no_search(await work.consents.of_case(case), work.today):
         return None, False
-    need = need_of(what_comes_next(stay.last_night, work.today), NeedId(uuid7()), work.today)
+    wanted = lodging_from(night, Urgency.PLANNED, await work.stays.accepted(case.case_id))
+    need = need_of(wanted, NeedId(uuid7()), work.today)
     report(work, case, need)
     return need.need_id, True
+
+
+async def search_for(work: IntakeWork, case: Case, night: date) -> Need | None:
+    """The need that may still bring a place for that night. One with a place agreed on brings no other."""
+    outcomes = await work.needs.outcomes(case.case_id)
+    return searched_for(night, [each.need for each in outcomes if each.state not in _SETTLED], work.today)
 
 
 def report(work: IntakeWork, case: Case, need: Need) -> None:

@@ -2,12 +2,12 @@
 
 from services.chassis.ids import uuid7
 from services.intake.application.follow_stays import case_of
-from services.intake.application.keep_stays import report
+from services.intake.application.keep_stays import report, search_for
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.consents import wants_no_search
 from services.intake.domain.ids import CaseId, NeedId, ReferralId
 from services.intake.domain.needs import need_of
-from services.intake.domain.stays import larger_place, searched_for
+from services.intake.domain.stays import larger_place
 
 
 async def place_outgrown(work: IntakeWork, case_id: CaseId, referral_id: ReferralId) -> None:
@@ -21,8 +21,7 @@ async def place_outgrown(work: IntakeWork, case_id: CaseId, referral_id: Referra
     wanted = None if stay is None else larger_place(stay, work.today)
     if wanted is None or case.closed_at is not None:
         return
-    records = await work.needs.records(case_id)
-    if searched_for(record.need for record in records if record.open) is not None:
+    if await search_for(work, case, wanted.from_date or work.today) is not None:
         return
     if wants_no_search(await work.consents.of_case(case), work.today):
         return

@@ -82,7 +82,7 @@ async def record_follow_up(work: IntakeWork, command: RecordFollowUp) -> Situate
     if command.living_situation is None:
         work.cases.advance(case)
         return Situated(False, None)
-    return await situate(work, case, command.living_situation, work.today, "", by)
+    return await situate(work, case, command.living_situation, work.today, "", by, asked=True)
 
 
 async def answer_task(work: IntakeWork, command: AnswerTask) -> None:

@@ -24,6 +24,8 @@ YES_NO = frozenset({0, 1, 8, 9, 99})
 OLDEST_SITUATION = timedelta(days=366)
 # A return to the street that lies back farther than this is history.
 NEWS = timedelta(days=7)
+# Whoever was found outside this long ago at most is outside tonight, whatever stay is known.
+FOUND_LATELY = timedelta(days=1)
 
 
 class TaskKind(Enum):

@@ -72,16 +72,23 @@ class Stay:
             )
 
 
-def what_comes_next(last_night: date, today: date) -> NeedRequest:
-    """The place to look for when the stay ends: from the night after its last one."""
+def night_after(last_night: date, today: date) -> date:
+    """The first night that a place is to be found for when a stay ends: nobody sleeps in the past."""
+    return max(last_night + timedelta(days=1), today)
+
+
+def lodging_from(night: date, urgency: Urgency, accepted: Iterable[tuple[date, int]] = ()) -> NeedRequest:
+    """A place to sleep from that night on: for a week, or up to the night from which a place is agreed on, if that
+    is sooner. `accepted` are first nights and nights of accepted referrals."""
+    gaps = [(first - night).days for first, _ in accepted if first > night]
     return NeedRequest(
         need_id=None,
         kind=NeedKind.LODGING,
         item_id="",
         quantity=0,
-        from_date=max(last_night + timedelta(days=1), today),
-        nights=NEXT_NIGHTS,
-        urgency=Urgency.PLANNED,
+        from_date=night,
+        nights=min(NEXT_NIGHTS, *gaps) if gaps else NEXT_NIGHTS,
+        urgency=urgency,
     )
 
 
@@ -103,10 +110,18 @@ def larger_place(stay: Stay, today: date) -> NeedRequest | None:
     )
 
 
-def searched_for(needs: Iterable[Need]) -> Need | None:
-    """The open need that already looks for a place to live, if there is one: the one that begins first."""
-    lodging = [need for need in needs if need.kind is NeedKind.LODGING]
+def searched_for(night: date, needs: Iterable[Need], today: date) -> Need | None:
+    """Which of these, for which nothing is agreed on yet, may still bring a place to live for that night: the one that
+    begins first. One that begins later, or is over by then, leaves the household without a place."""
+    lodging = [need for need in needs if need.kind is NeedKind.LODGING and _may_cover(need, night, today)]
     return min(lodging, key=lambda need: (need.from_date or date.max, str(need.need_id)), default=None)
+
+
+def _may_cover(need: Need, night: date, today: date) -> bool:
+    """Whether a place found for it may hold that night. What has not begun by today begins today at the earliest."""
+    first = max(need.from_date or today, today)
+    last_start = max(need.latest_date or first, first)
+    return first <= night < last_start + timedelta(days=need.nights)
 
 
 def somewhere_to_sleep(night: date, stays: Iterable[Stay], accepted: Iterable[tuple[date, int]]) -> bool:

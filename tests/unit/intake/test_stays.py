@@ -12,9 +12,10 @@ from services.intake.domain.clocks import FARTHEST_LOOK, after_months, births_to
 from services.intake.domain.consents import Consent, EndedBy, Evidence, Purpose, wants_no_questions
 from services.intake.domain.followups import SITUATIONS, checked_situation, follow_ups_of, leads_somewhere
 from services.intake.domain.household import Person
-from services.intake.domain.ids import CaseId, ConsentId, PersonId
+from services.intake.domain.ids import CaseId, ConsentId, NeedId, PersonId
+from services.intake.domain.needs import Need, NeedKind, Urgency
 from services.intake.domain.refusal import Refusal
-from services.intake.domain.stays import Stay, somewhere_to_sleep, what_comes_next
+from services.intake.domain.stays import Stay, lodging_from, night_after, searched_for, somewhere_to_sleep
 
 TODAY = date(2026, 11, 24)
 DAY = timedelta(days=1)
@@ -60,8 +61,38 @@ def test_a_night_is_covered_by_a_stay_or_by_a_place_that_both_agreed_on() -> Non
 
 
 def test_what_comes_next_begins_on_the_night_after_and_never_in_the_past() -> None:
-    assert what_comes_next(TODAY, TODAY).from_date == TODAY + DAY
-    assert what_comes_next(TODAY - 9 * DAY, TODAY).from_date == TODAY
+    assert night_after(TODAY, TODAY) == TODAY + DAY
+    assert night_after(TODAY - 9 * DAY, TODAY) == TODAY
+
+
+@pytest.mark.parametrize(("gaps", "nights"), [([], 7), ([4], 4), ([90, 2], 2), ([90], 7), ([0, -3], 7)])
+def test_a_place_is_looked_for_up_to_the_next_that_is_agreed_on(gaps: list[int], nights: int) -> None:
+    accepted = [(TODAY + gap * DAY, 5) for gap in gaps]
+    assert lodging_from(TODAY, Urgency.SOON, accepted).nights == nights
+
+
+@pytest.mark.parametrize(
+    ("first", "nights", "latest", "night", "covers"),
+    [
+        (10, 5, None, 10, True),
+        (10, 5, None, 14, True),
+        (10, 5, None, 15, False),
+        (90, 5, None, 10, False),
+        (8, 2, 12, 13, True),
+        (8, 2, 12, 14, False),
+        (-20, 3, None, 2, True),  # not found yet: it begins today
+        (-20, 3, None, 3, False),
+    ],
+)
+def test_only_a_need_that_may_bring_a_place_for_that_night_looks_for_it(
+    first: int, nights: int, latest: int | None, night: int, covers: bool
+) -> None:
+    need = Need(
+        NeedId(UUID(int=4)), NeedKind.LODGING, "", 0, TODAY + first * DAY, nights, Urgency.SOON,
+        latest_date=None if latest is None else TODAY + latest * DAY,
+    )  # fmt: skip
+    assert (searched_for(TODAY + night * DAY, [need], TODAY) is not None) == covers
+    assert searched_for(TODAY + night * DAY, [replace(need, kind=NeedKind.FOOD)], TODAY) is None
 
 
 @pytest.mark.parametrize(
