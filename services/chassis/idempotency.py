@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -38,6 +38,11 @@ USING (principal, key)
 """
 # Rare, and over a week's commands: no index that each of them would pay for.
 _FORGET = "UPDATE idempotency SET answer = '', fingerprint = '' WHERE subjects && $1::uuid[]"
+_PURGE = """
+DELETE FROM idempotency
+WHERE created_at < $1 AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS prefix WHERE starts_with(key, prefix))
+"""
+_PURGE_THOSE = "DELETE FROM idempotency WHERE created_at < $1 AND starts_with(key, $2)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,8 @@ def forget(work: Work, subjects: Sequence[UUID]) -> None:
     work.write(_FORGET, list(subjects))
 
 
-async def purge(work: Work) -> None:
-    """Forget answers older than KEEP, domain time."""
-    work.write("DELETE FROM idempotency WHERE created_at < $1", work.now - KEEP)
+async def purge(work: Work, longer: Mapping[str, timedelta]) -> None:
+    """Forget answers older than KEEP, domain time; those whose keys begin so only when they are as old as it says."""
+    work.write(_PURGE, work.now - KEEP, list(longer))
+    for prefix, kept_for in longer.items():
+        work.write(_PURGE_THOSE, work.now - kept_for, prefix)

@@ -95,7 +95,7 @@ class Timers(Generic[W]):
         self._database = database
         self._clock = clock
         self._works = works
-        self._deadlines = {idempotency.PURGE: _forget_answers, **deadlines}
+        self._deadlines = {idempotency.PURGE: forget_answers({}), **deadlines}
         self._metrics = metrics or Metrics()
         self._task: asyncio.Task[None] | None = None
         self._draining = False
@@ -185,6 +185,11 @@ class Timers(Generic[W]):
                 return
 
 
-async def _forget_answers(due: Due, work: Work) -> None:
-    await idempotency.purge(work)
-    await work.arm(due.kind, due.subject, work.now + _DAY)
+def forget_answers(longer: Mapping[str, timedelta]) -> Deadline[Work]:
+    """Every day. `longer`: how long answers are kept whose keys begin so, where that is longer than usual."""
+
+    async def forget(due: Due, work: Work) -> None:
+        await idempotency.purge(work, longer)
+        await work.arm(due.kind, due.subject, work.now + _DAY)
+
+    return forget

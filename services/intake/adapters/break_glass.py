@@ -36,7 +36,7 @@ class PostgresGlass:
         self._notes = notes
 
     async def keep(self, glass: BrokenGlass) -> None:
-        """Sealed with a key of its own: whatever becomes of the household's persons, a supervisor reads why."""
+        """Sealed with a key of its own, which goes with anybody of the household who is forgotten: it may name them."""
         sealed = await self._notes.seal(glass.glass_id, glass.agency_id, glass.glass_id, glass.reason)
         self._work.write(
             _KEEP, glass.glass_id, glass.case_id, glass.agency_id, glass.worker, glass.opened_at, glass.until,

@@ -8,7 +8,7 @@ import asyncpg
 from services.chassis.keyring import Keyring
 from services.chassis.work import Work
 from services.intake.adapters.agencies import PostgresAgencies
-from services.intake.application.consents_ports import Read
+from services.intake.application.consents_ports import Bars, Read
 from services.intake.domain.cases import Case
 from services.intake.domain.consents import Consent, ConsentText, EndedBy, Evidence, Purpose
 from services.intake.domain.ids import CaseId, ConsentId, PersonId, ReferralId, WorkerName
@@ -28,13 +28,13 @@ INSERT INTO keystore.subject_key (subject_id, agency_id, wrapped, created_at) VA
 """
 _RECORD = """
 INSERT INTO consent (consent_id, case_id, agency_id, person_ids, signer_id, purpose, referral_id, text_version,
-                     text_language, evidence, sealed, given_on, until_date, recorded_by, recorded_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                     text_language, evidence, sealed, given_on, until_date, recorded_by, recorded_at, by_advocate)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 """
 # Without its key, which goes with the persons, a consent remains; where its evidence lies does not.
 _OF_CASE = """
 SELECT consent_id, person_ids, signer_id, purpose, referral_id, text_version, text_language, evidence, sealed,
-       given_on, until_date, ended_by, wrapped
+       given_on, until_date, ended_by, by_advocate, wrapped
 FROM consent LEFT JOIN keystore.subject_key ON subject_id = consent_id
 WHERE case_id = $1 ORDER BY recorded_at DESC, consent_id
 """
@@ -48,10 +48,20 @@ INSERT INTO barred_signer (person_id, case_id, agency_id, barred_by, barred_at) 
 ON CONFLICT DO NOTHING
 """
 _UNBAR = "DELETE FROM barred_signer WHERE person_id = $1"
-_BARRED = "SELECT person_id FROM barred_signer WHERE case_id = $1"
+_TAKE_ALONG = "UPDATE barred_signer SET case_id = $2 WHERE person_id = ANY ($1::uuid[])"
+_BARS = """
+SELECT person_id FROM barred_signer
+WHERE person_id = ANY ($2::uuid[]) OR case_id = ANY ($1::uuid[])
+"""
+# What concerned the household as a whole concerned each of its persons. Who left for another household is not told of
+# here any more, from that moment on: that they stop being told of says nothing of whether they hide.
 _READS = """
-SELECT access_id, at, reader, agency, person_id, why, consent FROM access_log
-WHERE case_id = $1 AND ($2::uuid IS NULL OR person_id = $2) AND ($3::bigint IS NULL OR access_id < $3)
+SELECT read_id, at, reader, agency, log.person_id, why, consent
+FROM access_log AS log LEFT JOIN person USING (person_id)
+WHERE (log.case_id = $1 AND person.person_id IS NULL
+       OR person.household_id = (SELECT household_id FROM case_file WHERE case_id = $1))
+  AND ($2::uuid IS NULL OR log.person_id = $2 OR log.person_id IS NULL)
+  AND ($3::uuid IS NULL OR access_id < (SELECT access_id FROM access_log WHERE read_id = $3))
 ORDER BY access_id DESC LIMIT $4
 """
 
@@ -87,6 +97,7 @@ class PostgresConsents:
             _RECORD, consent.consent_id, case.case_id, case.agency_id, list(consent.persons), consent.signer,
             consent.purpose.value, consent.referral_id, consent.text_version, consent.text_language,
             consent.evidence.value, sealed, consent.given_on, consent.until_date, by, self._work.now,
+            consent.by_advocate,
         )  # fmt: skip
 
     async def of_case(self, case: Case) -> list[Consent]:
@@ -115,14 +126,19 @@ class PostgresConsents:
     def unbar(self, person_id: PersonId) -> None:
         self._work.write(_UNBAR, person_id)
 
-    async def barred(self, case_id: CaseId) -> Collection[PersonId]:
-        return {PersonId(row["person_id"]) for row in await self._work.peek(_BARRED, case_id)}
+    def take_bars_along(self, persons: Collection[PersonId], to: CaseId) -> None:
+        self._work.write(_TAKE_ALONG, list(persons), to)
 
-    async def reads(self, case_id: CaseId, person_id: PersonId | None, after: int | None) -> Sequence[Read]:
+    async def bars(self, case_ids: Collection[CaseId], members: Collection[PersonId]) -> Bars:
+        rows = await self._work.peek(_BARS, list(case_ids), list(members))
+        barred = {PersonId(row["person_id"]) for row in rows}
+        return Bars(barred.intersection(members), not barred.issubset(members))
+
+    async def reads(self, case_id: CaseId, person_id: PersonId | None, after: UUID | None) -> Sequence[Read]:
         rows = await self._work.peek(_READS, case_id, person_id, after, MOST_READS)
         return [
             Read(
-                row["access_id"], row["at"], row["reader"], row["agency"],
+                row["read_id"], row["at"], row["reader"], row["agency"],
                 None if row["person_id"] is None else PersonId(row["person_id"]), row["why"], row["consent"],
             )
             for row in rows
@@ -152,4 +168,5 @@ def _consent(row: asyncpg.Record, note: str) -> Consent:
         given_on=row["given_on"],
         until_date=row["until_date"],
         ended_by=None if row["ended_by"] is None else EndedBy(row["ended_by"]),
+        by_advocate=row["by_advocate"],
     )

@@ -56,6 +56,21 @@ FORGET = (
     WHERE case_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
                       WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
     """,
+    # Why glass was broken may name any of its persons, and a supervisor who has not read it yet cannot be waited for: they
+    # still see who broke it, when and where, and that the reason is gone. Also of a case that the person has left.
+    """
+    DELETE FROM keystore.subject_key USING break_glass
+    WHERE subject_id = glass_id
+      AND (case_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
+                       WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
+           OR case_id IN (SELECT case_id FROM access_log WHERE person_id = ANY ($1::uuid[])))
+    """,
+    """
+    UPDATE break_glass SET reason = ''
+    WHERE case_id IN (SELECT case_id FROM case_file LEFT JOIN person USING (household_id)
+                      WHERE person_id = ANY ($1::uuid[]) OR household_id = ANY ($1::uuid[]))
+       OR case_id IN (SELECT case_id FROM access_log WHERE person_id = ANY ($1::uuid[]))
+    """,
     "DELETE FROM task WHERE kind = 'ask-for-birth' AND about IN (SELECT each::text FROM unnest($1::uuid[]) AS each)",
     "DELETE FROM person WHERE person_id = ANY ($1::uuid[])",
     "DELETE FROM keystore.household_token WHERE household_id = ANY ($1::uuid[])",
@@ -75,13 +90,6 @@ UPDATE case_file SET closed_at = coalesce(closed_at, $3), arrival_code = NULL, v
     SELECT coalesce(sum(allocation.version), 0) FROM allocation WHERE allocation.case_id = $1
 ) WHERE case_id = $1 AND version = $2
 """
-# Why glass was broken is a supervisor's to read, until nobody is left whom it could tell of.
-_FORGET_GLASS = (
-    """
-    DELETE FROM keystore.subject_key USING break_glass WHERE subject_id = glass_id AND case_id = $1
-    """,
-    "UPDATE break_glass SET reason = '' WHERE case_id = $1",
-)
 _END_CONSENTS = """
 UPDATE consent SET ended_at = $2, ended_by = 'signer-left' WHERE case_id = $1 AND ended_at IS NULL
 """
@@ -171,8 +179,6 @@ class PostgresForgetting:
     def erase_case(self, case: Case) -> None:
         """The household is nobody and allows nothing, and its case is closed. It stays as confidential as it was: an answer that
         became another by this would tell of it."""
-        for statement in _FORGET_GLASS:
-            self._work.write(statement, case.case_id)
         self._work.write(_ERASE_HOUSEHOLD, case.household_id, self._work.now)
         self._work.write(_END_CONSENTS, case.case_id, self._work.now)
         self._work.write(_WITHDRAW_NEEDS, case.case_id, self._work.now)

@@ -15,10 +15,13 @@ from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, NeedId, Re
 from services.intake.domain.stays import Action, Alarm, Stay
 
 _STAY = "stay_id, case_id, referral_id, from_date, last_night, ended_on, told_days, next_need"
-_OF_CASE = f"SELECT {_STAY} FROM stay WHERE case_id = $1 ORDER BY from_date, stay_id"
+# No stay is ever deleted, and a case's begin one after the other, so a number stays.
+_OF_CASE = f"""
+SELECT {_STAY}, row_number() OVER (ORDER BY stay_id) AS number FROM stay WHERE case_id = $1 ORDER BY from_date, stay_id
+"""
 _BEGIN = f"""
 INSERT INTO stay (case_id, agency_id, referral_id, from_date, last_night) VALUES ($1, $2, $3, $4, $5)
-RETURNING {_STAY}
+RETURNING {_STAY}, (SELECT count(*) FROM stay AS before WHERE before.case_id = $1) + 1 AS number
 """
 _SAVE = """
 UPDATE stay SET from_date = $2, last_night = $3, ended_on = $4, told_days = $5, next_need = $6 WHERE stay_id = $1
@@ -188,6 +191,7 @@ def _stay(row: asyncpg.Record) -> Stay:
     referral_id = row["referral_id"]
     return Stay(
         stay_id=row["stay_id"],
+        number=row["number"],
         case_id=CaseId(row["case_id"]),
         referral_id=None if referral_id is None else ReferralId(referral_id),
         from_date=row["from_date"],

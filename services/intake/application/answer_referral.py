@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.chassis import discretion
 from services.chassis.call import Call
 from services.intake.application.ports import IntakeWork, Matching, Works
-from services.intake.domain.access import must_act
+from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import ArrivalCode, CaseId, ReferralId
 from services.intake.domain.outcomes import ReferralState
@@ -42,7 +42,7 @@ async def _may_answer(work: IntakeWork, command: AnswerReferral) -> CaseId:
     if command.case_id is None:
         raise invalid("case-missing", "A referral is answered for a case.", field="case_id")
     found = await work.cases.approach(command.case_id, command.asker)
-    return must_act(found.case, found.viewer).case_id
+    return must_be_assigned(must_act(found.case, found.viewer)).case_id
 
 
 async def _by_code(work: IntakeWork, asker: Asker, code: ArrivalCode) -> CaseId:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from services.intake.application.end_consent import end_signatures
+from services.intake.application.end_consent import end_guesses, end_signatures, merged_with
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.access import must_act
+from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import CaseId, PersonId
 from services.intake.domain.refusal import denied, not_found
@@ -19,16 +19,23 @@ class BarSigner:
 
 
 async def bar_signer(work: IntakeWork, command: BarSigner) -> None:
-    """Any worker of the case may bar somebody, and what they signed for others ends; an advocate alone lifts it."""
+    """Any worker of the case may bar somebody, and what they signed for others ends; an advocate alone lifts it,
+    and of a household in hiding one who is assigned to it."""
     found = await work.cases.approach(command.case_id, command.asker)
     case = must_act(found.case, found.viewer)
     known = await work.vault.persons(case)
     if all(each.person_id != command.person_id for each in known):
         raise not_found()
+    if not command.barred:
+        must_be_assigned(case)
     work.cases.advance(case)
     if command.barred:
         work.consents.bar(case, command.person_id, found.viewer.worker)
         await end_signatures(work, case, [command.person_id], present=True)
+        for other_id in await merged_with(work, case):
+            other = await work.cases.lock(other_id, found.viewer.worker)
+            if other is not None:
+                await end_guesses(work, other)
     elif found.viewer.is_one_of("advocate"):
         work.consents.unbar(command.person_id)
     else:

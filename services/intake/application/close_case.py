@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.access import must_act
+from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.events import CaseClosed
 from services.intake.domain.ids import CaseId
@@ -21,7 +21,7 @@ async def close_case(work: IntakeWork, command: CloseCase) -> None:
     Which allocations were the household's is forgotten: a bag whose handover is told later meets no need here.
     """
     found = await work.cases.approach(command.case_id, command.asker)
-    case = must_act(found.case, found.viewer)
+    case = must_be_assigned(must_act(found.case, found.viewer))
     if case.closed_at is not None:
         return
     # Waits for an allocation that is being told at this moment: what is forgotten below must be all.

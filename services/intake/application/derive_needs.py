@@ -7,7 +7,7 @@ from datetime import date
 from services.chassis.ids import uuid7
 from services.intake.application.norms_ports import Followed
 from services.intake.application.ports import Approach, IntakeWork
-from services.intake.domain.access import Sight, must_act, must_see
+from services.intake.domain.access import Sight, must_act, must_see, read_as
 from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.clocks import Reminder, begins
@@ -190,6 +190,4 @@ async def _persons(work: IntakeWork, case: Case, viewer: Viewer, why: str) -> li
 def log_read(work: IntakeWork, case: Case, viewer: Viewer, persons: Sequence[PersonId], why: str) -> None:
     """No persons: what was read is about the household as a whole."""
     agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
-    if case.glass_broken and not case.assigned:
-        why = f"{why} after BreakGlass"
-    work.access_log.read(viewer.worker, agency, case.case_id, persons, why)
+    work.access_log.read(viewer.worker, agency, case.case_id, persons, read_as(case, why))

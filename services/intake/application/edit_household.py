@@ -4,16 +4,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from services.chassis import discretion
+from services.intake.application.end_consent import end_unwitnessed
 from services.intake.application.household_changed import household_changed, leavers_sign_no_more
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
-from services.intake.domain.access import Sight, assigned_from_the_start, must_act, must_see
+from services.intake.domain.access import Sight, assigned_from_the_start, must_act, must_be_assigned, must_see
 from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.changes import changed_fields
 from services.intake.domain.events import CaseSnapshot, HouseholdChanged
 from services.intake.domain.household import Household, checked, facts_of
 from services.intake.domain.ids import ArrivalCode, CaseId, PersonId
-from services.intake.domain.refusal import Refusal, conflict, denied, not_found, refused
+from services.intake.domain.refusal import Refusal, conflict, not_found, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ async def begin(
         # Not as if absent: who erased it and did not hear so gets the answer when they send the command again.
         raise refused("household-erased", "The household was erased with its last person.")
     case = must_know(found.case, found.viewer)
-    if assigned_only and case.confidential and not case.assigned:
-        raise denied("assigned-only", "In an emergency this waits for somebody who is assigned to the case.")
+    if assigned_only:
+        must_be_assigned(case)
     if not closed_too:
         case.must_be_open()
     if case.facts.revision != edit.expected_revision:
@@ -135,7 +136,9 @@ async def finish(
 
 
 async def hide_together(work: IntakeWork, case: Case, viewer: Viewer) -> None:
-    """Cases that are said to be with the same household hide with it: else they would tell of it, and where it is."""
+    """Cases that are said to be with the same household hide with it: else they would tell of it, and where it is.
+    What was signed before it hid was not signed for this."""
+    await end_unwitnessed(work, case)
     for merge in await work.merges.of([case.case_id]):
         other_id = merge.merged if merge.kept == case.case_id else merge.kept
         other = await work.cases.lock(other_id, viewer.worker) if merge.holds else None

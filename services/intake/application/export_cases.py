@@ -44,11 +44,14 @@ async def export_page(
 
 
 def _is_told(case: Case, viewer: Viewer) -> bool:
-    """An operator, who works with nobody, gets no household in hiding; a worker gets what they may see."""
+    """An operator, who works with nobody, gets no household in hiding; a worker gets what they may see, but not what
+    they see through broken glass: no emergency asks for a file."""
     if case.facts.nobody:
         return False
     if _operates(viewer):
         return not case.confidential
+    if case.confidential and not case.assigned:
+        return False
     return sight(case, viewer) is Sight.FULL
 
 

@@ -26,12 +26,12 @@ class Repeating(Works, Protocol):
 @dataclass(frozen=True, slots=True)
 class ExtendStay:
     """Told by a worker of the case, or by the hub for whoever said the arrival code. No stay: the one that
-    lasts. `referral_id` names the stay of a place request."""
+    lasts; else its number within the case. `referral_id` names the stay of a place request."""
 
     asker: Asker
     case_id: CaseId | None
     arrival_code: ArrivalCode | None
-    stay_id: int | None
+    stay: int | None
     referral_id: ReferralId | None
     last_night: date
 
@@ -82,11 +82,11 @@ async def _stay(work: IntakeWork, command: ExtendStay) -> Stay:
     case = await _case(work, command)
     case.must_be_open()
     for stay in reversed(await work.stays.of_case(case.case_id)):
-        if command.stay_id == stay.stay_id or (command.stay_id is None and not stay.ended):
+        if command.stay == stay.number or (command.stay is None and not stay.ended):
             if stay.last_night != command.last_night or stay.ended:
                 stay.to_extend(command.last_night, work.today)
             return stay
-    raise not_found() if command.stay_id is not None else refused("no-stay", "The household has no place.")
+    raise not_found() if command.stay is not None else refused("no-stay", "The household has no place.")
 
 
 async def _case(work: IntakeWork, command: ExtendStay) -> Case:

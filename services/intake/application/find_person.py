@@ -7,7 +7,7 @@ from itertools import islice
 
 from services.intake.application.ports import IntakeWork
 from services.intake.application.search_ports import Findable
-from services.intake.domain.access import Sight, sight
+from services.intake.domain.access import Sight, read_as, sight
 from services.intake.domain.agencies import Agency, Asker, Viewer
 from services.intake.domain.household import Person
 from services.intake.domain.ids import ArrivalCode, CaseId, PersonId
@@ -64,9 +64,8 @@ async def find_by_code(work: IntakeWork, asker: Asker, code: ArrivalCode) -> Fou
         raise not_found()
     known = await work.vault.persons(case)
     agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
-    work.access_log.read(
-        viewer.worker, agency, case.case_id, [each.person_id for each in known], "FindByCaseCode"
-    )
+    persons = [each.person_id for each in known]
+    work.access_log.read(viewer.worker, agency, case.case_id, persons, read_as(case, "FindByCaseCode"))
     status = "open" if case.closed_at is None else "closed"
     return FoundCase(case.case_id, status, tuple((each.person_id, each.person) for each in known))
 

@@ -1,6 +1,7 @@
 """Show the workers of a case who read its persons."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from services.intake.application.consents_ports import Read
 from services.intake.application.ports import IntakeWork
@@ -11,7 +12,7 @@ from services.intake.domain.refusal import not_found
 
 
 async def list_reads(
-    work: IntakeWork, asker: Asker, case_id: CaseId, person_id: PersonId | None, after: int | None
+    work: IntakeWork, asker: Asker, case_id: CaseId, person_id: PersonId | None, after: UUID | None
 ) -> Sequence[Read]:
     """Newest first, at most 200, behind `after`. It names no person, so it is no reading of one itself."""
     found = await work.cases.approach(case_id, asker)

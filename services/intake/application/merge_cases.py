@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.chassis.ids import uuid7
+from services.intake.application.end_consent import end_guesses
 from services.intake.application.find_person import searching
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import Sight, must_act, sight
@@ -34,6 +35,9 @@ async def merge_cases(work: IntakeWork, command: MergeCases) -> MergeId:
     merge = Merge(MergeId(uuid7()), kept.case_id, merged.case_id, command.asker.worker, work.now)
     work.merges.begin(merge, kept.agency_id)
     await _share(work, merged, kept)
+    for one, other in ((kept, merged), (merged, kept)):
+        if (await work.consents.bars([other.case_id], [])).others:
+            await end_guesses(work, one)
     _wake(work, merge)
     return merge.merge_id
 

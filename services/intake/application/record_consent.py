@@ -1,11 +1,11 @@
 """Record what somebody of a household allowed in writing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from services.intake.application.end_consent import CONSENT_ENDS, tell_consents
+from services.intake.application.end_consent import CONSENT_ENDS, merged_with, tell_consents
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.access import must_act
+from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
 from services.intake.domain.clocks import begins
@@ -27,11 +27,11 @@ class RecordConsent:
 async def record_consent(work: IntakeWork, command: RecordConsent) -> ConsentId:
     """Kept with the version of the words that informed, and with its end, which comes by itself."""
     found = await work.cases.approach(command.case_id, command.asker)
-    case = must_act(found.case, found.viewer)
+    case = must_be_assigned(must_act(found.case, found.viewer))
     case.must_be_open()
-    consent = command.consent
+    consent = replace(command.consent, by_advocate=found.viewer.is_one_of("advocate"))
     text = await work.consents.text(consent.text_version, consent.text_language)
-    check_consent(consent, await _circle(work, case), text, work.today, found.viewer.is_one_of("advocate"))
+    check_consent(consent, await _circle(work, case), text, work.today, consent.by_advocate)
     await _check_referral(work, case, consent)
     standing = await work.consents.of_case(case)
     await work.consents.record(case, consent, found.viewer.worker)
@@ -44,12 +44,11 @@ async def record_consent(work: IntakeWork, command: RecordConsent) -> ConsentId:
 
 
 async def _circle(work: IntakeWork, case: Case) -> Circle:
-    known = await work.vault.persons(case)
-    return Circle(
-        members={each.person_id: each.person for each in known},
-        barred=await work.consents.barred(case.case_id),
-        hiding=case.confidential,
-    )
+    """A bar holds for who is barred, also in a household that they left with. Who was removed and entered again, or
+    is entered once more in a case that is said to be with the same household, is nobody that could be told by an id."""
+    members = {each.person_id: each.person for each in await work.vault.persons(case)}
+    bars = await work.consents.bars([case.case_id, *await merged_with(work, case)], members)
+    return Circle(members, bars.members, case.confidential, bars.others)
 
 
 async def _check_referral(work: IntakeWork, case: Case, consent: Consent) -> None:

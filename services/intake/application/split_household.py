@@ -36,7 +36,9 @@ async def split_household(work: IntakeWork, edit: Edit, leaving: Collection[Pers
     for each in going:
         work.imports.stay_away(editing.case, each.source_key)
     edited = await finish(work, editing, persons=staying, leaving=ids)
-    return Split(edited, await _open(work, editing, going))
+    case_id = await _open(work, editing, going)
+    work.consents.take_bars_along(ids, case_id)
+    return Split(edited, case_id)
 
 
 async def _open(work: IntakeWork, editing: Editing, going: tuple[KnownPerson, ...]) -> CaseId:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.chassis.call import Call
 from services.intake.application.ports import Hub, IntakeWork, Matching, Place, Works
-from services.intake.domain.access import Sight, must_see, status_word
+from services.intake.domain.access import Sight, must_see, read_as, status_word
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
 from services.intake.domain.household import Person
@@ -85,9 +85,8 @@ async def view_case(work: IntakeWork, asker: Asker, case_id: CaseId, why: str) -
     known = await work.vault.persons(case)
     needs = [_with_codes(case, each) for each in await work.needs.outcomes(case_id)]
     agency = "" if viewer.agency is None else str(viewer.agency.agency_id)
-    if case.glass_broken and not case.assigned:
-        why = f"{why} after BreakGlass"
-    work.access_log.read(viewer.worker, agency, case_id, [each.person_id for each in known], why)
+    persons = [each.person_id for each in known]
+    work.access_log.read(viewer.worker, agency, case_id, persons, read_as(case, why))
     return CaseView(
         case.case_id,
         status,

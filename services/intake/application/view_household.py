@@ -2,6 +2,7 @@
 
 from services.intake.application.edit_household import must_know
 from services.intake.application.ports import IntakeWork, KnownHousehold
+from services.intake.domain.access import read_as
 from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import CaseId
 
@@ -14,7 +15,6 @@ async def view_household(work: IntakeWork, asker: Asker, case_id: CaseId) -> Kno
     case = must_know(found.case, found.viewer)
     known = await work.vault.known(case)
     agency = "" if found.viewer.agency is None else str(found.viewer.agency.agency_id)
-    why = f"{WHY} after BreakGlass" if case.glass_broken and not case.assigned else WHY
     persons = [each.person_id for each in known.persons]
-    work.access_log.read(found.viewer.worker, agency, case_id, persons, why)
+    work.access_log.read(found.viewer.worker, agency, case_id, persons, read_as(case, WHY))
     return known

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.access import must_act
+from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.events import NeedWithdrawn
 from services.intake.domain.ids import CaseId, NeedId
@@ -20,7 +20,7 @@ class WithdrawNeed:
 async def withdraw_need(work: IntakeWork, command: WithdrawNeed) -> None:
     """No longer wanted. Taking it back twice is taking it back once; what is met cannot be taken back."""
     found = await work.cases.approach(command.case_id, command.asker)
-    case = must_act(found.case, found.viewer)
+    case = must_be_assigned(must_act(found.case, found.viewer))
     record = await work.needs.find(case.case_id, command.need_id)
     if record is None:
         raise not_found()

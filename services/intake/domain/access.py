@@ -6,7 +6,7 @@ from uuid import UUID
 from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.ids import AgencyId, Scope
-from services.intake.domain.refusal import not_found, refused
+from services.intake.domain.refusal import denied, not_found, refused
 
 CASEWORK = ("outreach", "case_manager", "advocate")
 WITH_THE_HUB = "with the hub"
@@ -90,6 +90,20 @@ def must_act(case: Case | None, viewer: Viewer) -> Case:
     if seen is Sight.STATUS and found.confidential:
         raise refused("with-the-hub", "The hub has taken over; call the hub.")
     return found
+
+
+def must_be_assigned(case: Case) -> Case:
+    """The case, unless somebody acts on it through broken glass: that is for reading, and for what cannot wait until
+    somebody comes who is assigned. What ends the care for a household, gives it away, or lets somebody sign for a
+    child can wait."""
+    if case.confidential and not case.assigned:
+        raise denied("assigned-only", "In an emergency this waits for somebody who is assigned to the case.")
+    return case
+
+
+def read_as(case: Case, why: str) -> str:
+    """Why somebody reads a case, for the log: through broken glass it says so."""
+    return f"{why} after BreakGlass" if case.glass_broken and not case.assigned else why
 
 
 def assigned_from_the_start(viewer: Viewer, confidential: bool) -> bool:

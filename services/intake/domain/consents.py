@@ -41,6 +41,8 @@ class EndedBy(Enum):
     REVOKED = "revoked"
     SIGNER_LEFT = "signer-left"
     """The signer left the household, or may sign for nobody else any more."""
+    HIDING = "household-hides"
+    """The household began to hide: what was signed before was not signed for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,26 @@ class Consent:
     given_on: date
     until_date: date
     ended_by: EndedBy | None = None
+    by_advocate: bool = False
+    """An advocate took the signature."""
 
     def valid_on(self, day: date) -> bool:
         """Also without the timer that ends it: a clock that is late shares nothing."""
         return self.ended_by is None and self.given_on <= day <= self.until_date
+
+    def outlives_hiding(self) -> bool:
+        """What an advocate took does: they know from whom the household hides. No other signature for a child does,
+        nor any that tells somebody names: nobody who signed it knew that there would be somebody to hide from. The
+        search goes on, for ending it would leave whoever flees without a place; and no story is told of it."""
+        match self.purpose:
+            case Purpose.PUBLIC_STORY:
+                return False
+            case Purpose.SHARE_WITH_PROVIDER:
+                return self.by_advocate
+            case Purpose.SEARCH:
+                return True
+            case Purpose.FOLLOW_UP:
+                return self.by_advocate or not self.for_others()
 
     def for_others(self) -> bool:
         return any(person != self.signer for person in self.persons)
@@ -90,11 +108,13 @@ def checked_text(text: ConsentText) -> ConsentText:
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """Who is in the household, who of them signs for nobody else, and whether it hides."""
+    """Who is in the household, who of them signs for nobody else, and whether it hides. `others_barred`: somebody is
+    barred of whom it is not known which member they are, if they are one."""
 
     members: Mapping[PersonId, Person]
     barred: Collection[PersonId]
     hiding: bool
+    others_barred: bool = False
 
 
 def check_consent(
@@ -140,9 +160,9 @@ def _check_signer(consent: Consent, circle: Circle, today: date, advocate: bool)
         raise refused("adults-sign-for-themselves", "An adult signs for themselves.")
     if others and consent.signer in circle.barred:
         raise refused("signer-barred", "This person may sign for nobody else.")
-    if others and circle.hiding and not advocate:
+    if others and (circle.hiding or circle.others_barred) and not advocate:
         raise refused(
-            "advocate-needed", "For children of a household in hiding an advocate takes the signature."
+            "advocate-needed", "For the children of this household an advocate takes the signature."
         )
 
 

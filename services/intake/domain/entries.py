@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from services.intake.domain.refusal import invalid
 
 OLDEST_ENTRY = timedelta(days=30)
+ENTRY_KEYS = "entry:"
+"""With this the keys of the commands in entries begin."""
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 SEALED_TO = timedelta(days=7)
 """How long phones may seal to one key."""

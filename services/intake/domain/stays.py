@@ -21,11 +21,13 @@ LONGEST_NOTE = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """`last_night` is None while no end is known. `told_days`: the nearest threshold of this last night that has
-    been told. `ended_on`: the first night not slept there. `next_need`: the need with which a clock began to look
-    for what comes next."""
+    """`number` names it within its case, and is what others may see: `stay_id` counts the stays of the whole region,
+    those of hidden households too. `last_night` is None while no end is known. `told_days`: the nearest threshold of
+    this last night that has been told. `ended_on`: the first night not slept there. `next_need`: the need with which a
+    clock began to look for what comes next."""
 
     stay_id: int
+    number: int
     case_id: CaseId
     referral_id: ReferralId | None
     from_date: date

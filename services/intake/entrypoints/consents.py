@@ -160,7 +160,7 @@ class ConsentRpc:
     async def ListReads(self, request: messages.ListReadsRequest, call: Call) -> messages.ListReadsResponse:
         case_id = requests.case_id_in(request.case_id)
         person = requests.optional_uuid(request.person_id, "person_id")
-        after = _position(request.after)
+        after = requests.optional_uuid(request.after, "after")
         async with self._door.within(call)() as work:
             reads = await list_reads(
                 work, asker(call), case_id, None if person is None else PersonId(person), after
@@ -212,12 +212,3 @@ def _view(consent: Consent, today: date) -> messages.ConsentView:
         until_date=consent.until_date.isoformat(),
         state=state,
     )
-
-
-def _position(text: str) -> int | None:
-    """Where a list goes on; it was handed out by this service."""
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise invalid("position-malformed", "This is no place in the list.", field="after")
-    return int(text)

@@ -11,9 +11,11 @@ Either is kept once, also when the process dies over it or was away when it fell
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
-from services.chassis.timers import Deadline, Due
+from services.chassis import idempotency
+from services.chassis.timers import Deadline, Due, forget_answers
 from services.intake.application.break_glass import GLASS_CLOSES, glass_closes
 from services.intake.application.clocks_ports import Ring
 from services.intake.application.derive_needs import NORMS, norms_ring
@@ -27,6 +29,7 @@ from services.intake.application.places_ports import PLACE_OVER
 from services.intake.application.ports import IntakeWork
 from services.intake.application.publish_report import REPORT, publishing
 from services.intake.domain.clocks import ASK_AGAIN, FOLLOW_UP, LOOK_AGAIN, STAY_ENDING, STAY_OVER
+from services.intake.domain.entries import ENTRY_KEYS, OLDEST_ENTRY
 from services.intake.domain.ids import CaseId
 
 
@@ -47,6 +50,8 @@ def rings() -> Mapping[str, Ring]:
 def deadlines(areas: Sequence[str] = ()) -> Mapping[str, Deadline[IntakeWork]]:
     """By kind of timer. `areas` are the region's, for its reports."""
     return {
+        # Told again for as long as it is accepted, an entry is applied once.
+        idempotency.PURGE: forget_answers({ENTRY_KEYS: OLDEST_ENTRY + timedelta(days=1)}),
         CASE_CLOCK: case_clock(rings()),
         PLACE_OVER: _place_over,
         REPORT: publishing(areas),

@@ -14,7 +14,7 @@ from services.chassis import errors, faults
 from services.chassis.call import Call, Route, allow
 from services.intake.application.entries_ports import EntryKeys, Opener
 from services.intake.domain.access import CASEWORK
-from services.intake.domain.entries import Recorded, check_recorded, happened_at, in_order
+from services.intake.domain.entries import ENTRY_KEYS, Recorded, check_recorded, happened_at, in_order
 from services.intake.domain.refusal import Refusal, invalid
 from services.intake.entrypoints import requests
 from services.intake.entrypoints.door import Door
@@ -187,7 +187,7 @@ def _is_time_left(call: Call) -> None:
 
 def _at(call: Call, entry: messages.Entry, method: str) -> Call:
     """The call of the entry's own command."""
-    return replace(call, method=f"{INTAKE}/{method}", idempotency_key=f"entry:{entry.entry_id}")
+    return replace(call, method=f"{INTAKE}/{method}", idempotency_key=f"{ENTRY_KEYS}{entry.entry_id}")
 
 
 def _key_id(text: str) -> UUID | None:

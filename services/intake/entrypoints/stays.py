@@ -91,7 +91,7 @@ class StayRpc:
             asker=asker(call),
             case_id=None if case_id is None else CaseId(case_id),
             arrival_code=requests.code_in(request.arrival_code),
-            stay_id=request.stay_id or None,
+            stay=request.stay_id or None,
             referral_id=None if referral_id is None else ReferralId(referral_id),
             last_night=requests.date_in(request.last_night, "last_night"),
         )
@@ -183,7 +183,7 @@ def _need(situated: Situated) -> str:
 
 def _stay(stay: Stay) -> messages.StayView:
     return messages.StayView(
-        stay_id=stay.stay_id,
+        stay_id=stay.number,
         referral_id="" if stay.referral_id is None else str(stay.referral_id),
         from_date=stay.from_date.isoformat(),
         last_night=words.iso(stay.last_night),

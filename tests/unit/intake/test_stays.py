@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 def stay(nights: int | None, *, first: date = TODAY) -> Stay:
     last = None if nights is None else first + (nights - 1) * DAY
-    return Stay(1, CaseId(UUID(int=1)), None, first, last)
+    return Stay(1, 1, CaseId(UUID(int=1)), None, first, last)
 
 
 @pytest.mark.parametrize(
