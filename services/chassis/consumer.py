@@ -14,6 +14,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.chassis import logs, parking
 from services.chassis.apply import Applier, Handler
+from services.chassis.arrivals import Arrivals
 from services.chassis.database import LOST, Database, Wakeup
 from services.chassis.health import Progress
 from services.chassis.kafka import KafkaSettings, close_consumer, connect_consumer
@@ -122,10 +123,11 @@ class Consumer(Generic[W]):
             )
         finally:
             self._connecting = False
+        arrivals = Arrivals(kafka)
         watcher = asyncio.create_task(self._watch_lag(kafka), name="consumer-lag")
         try:
             while not self._stopping:
-                self._read_assigned(kafka)
+                self._read_assigned(kafka, arrivals)
                 await self._changed.wait(1.0)
                 _raise_broken([watcher, *(reader.task for reader in self._readers.values())])
         finally:
@@ -134,6 +136,7 @@ class Consumer(Generic[W]):
             try:
                 await self._release()
             finally:
+                arrivals.close()
                 await close_consumer(kafka)
 
     async def revoked(self) -> None:
@@ -145,7 +148,7 @@ class Consumer(Generic[W]):
         self._rebalancing = False
         self._changed.set()
 
-    def _read_assigned(self, kafka: AIOKafkaConsumer) -> None:
+    def _read_assigned(self, kafka: AIOKafkaConsumer, arrivals: Arrivals) -> None:
         """Have a reader for each partition that is ours, and for no other."""
         ours = set() if self._rebalancing else kafka.assignment()
         for partition in list(self._readers):
@@ -153,7 +156,7 @@ class Consumer(Generic[W]):
                 del self._readers[partition]
         for partition in ours - self._readers.keys():
             reader = Reader(
-                kafka, partition, self._topics[partition.topic], self._consumer,
+                kafka, arrivals, partition, self._topics[partition.topic], self._consumer,
                 self._database, self._turns, self.progress,
             )  # fmt: skip
             reader.task.add_done_callback(lambda _: self._changed.set())

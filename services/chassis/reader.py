@@ -17,12 +17,13 @@ from aiokafka.errors import (
 
 from services.chassis import logs
 from services.chassis.apply import Batch, MovedOnError, NotNowError
+from services.chassis.arrivals import Arrivals
 from services.chassis.database import LOST, Database
 from services.chassis.health import Progress
 from services.chassis.inbox import Position
 from services.chassis.tasks import ended
 from services.chassis.topics import Topic
-from services.chassis.turns import BATCH, Turn, Turns
+from services.chassis.turns import Turn, Turns
 from services.chassis.work import Work
 
 _log = logs.logger("consumer")
@@ -30,7 +31,6 @@ _log = logs.logger("consumer")
 W = TypeVar("W", bound=Work)
 
 FINISH_S = 8.0
-_FETCH_MS = 1000
 _LOST_LIMIT = 5
 _LONGEST_BACKOFF_S = 5.0
 
@@ -56,6 +56,7 @@ class Reader(Generic[W]):
     def __init__(
         self,
         kafka: AIOKafkaConsumer,
+        arrivals: Arrivals,
         partition: TopicPartition,
         topic: Topic,
         consumer: str,
@@ -64,6 +65,7 @@ class Reader(Generic[W]):
         progress: Progress,
     ) -> None:
         self._kafka = kafka
+        self._arrivals = arrivals
         self._partition = partition
         self._topic = topic
         self._consumer = consumer
@@ -88,19 +90,17 @@ class Reader(Generic[W]):
             position = await self._seek()
             while not self._stopping:
                 records = await self._fetch()
-                if records is None or (records and not self._follows(position, records)):
+                if records is None or not self._follows(position, records):
                     position = await self._seek()
-                elif records:
+                else:
                     position = await self._apply(position, records)
         except (IllegalStateError, ConsumerStoppedError):
             return  # the partition is no longer ours
 
     async def _fetch(self) -> Sequence[ConsumerRecord] | None:
-        """What has arrived, nothing after a second, or None when Kafka does not know where we stand."""
+        """What has arrived, as soon as something has, or None when Kafka does not know where we stand."""
         try:
-            found = await self._kafka.getmany(self._partition, timeout_ms=_FETCH_MS, max_records=BATCH)
-            records: Sequence[ConsumerRecord] = found.get(self._partition, ())
-            return records
+            return await self._arrivals.of(self._partition)
         except _UNKNOWN_POSITION:
             return None
 
@@ -130,10 +130,9 @@ class Reader(Generic[W]):
     async def _more(self, offset: int) -> Sequence[ConsumerRecord]:
         """What has come while we waited for our turn, if it follows; nothing of a partition no longer ours."""
         try:
-            found = await self._kafka.getmany(self._partition, max_records=BATCH)
+            records = await self._arrivals.now(self._partition)
         except (IllegalStateError, ConsumerStoppedError, *_UNKNOWN_POSITION):
             return ()
-        records: Sequence[ConsumerRecord] = found.get(self._partition, ())
         return records if records and (records[0].offset == offset or self._topic.compacted) else ()
 
     def _follows(self, position: Position, records: Sequence[ConsumerRecord]) -> bool:
