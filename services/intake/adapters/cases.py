@@ -43,22 +43,26 @@ _APPROACH = f"""
 SELECT {WHO}, {case_columns("$5")}, coalesce(need_id_taken($4), false) AS taken {WHO_ASKS}
 LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = $3
 """
-# The same for many, in their order.
-_APPROACH_ALL = f"""
-SELECT {OWN_AGENCY}, works_for, {case_columns("$5", "asked.subject")}, taken IS NOT NULL AS taken
+# The same for many, in their order. Each case is looked up by its id (OFFSET 0): a planner that believes a policy lets
+# hardly a row through would rather read all cases of all agencies first.
+APPROACH_ALL = f"""
+SELECT {OWN_AGENCY}, works_for, its.*, taken IS NOT NULL AS taken
 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[]) WITH ORDINALITY
      AS asked (agency_id, subject, case_id, need_id, nth)
 LEFT JOIN agency AS own ON own.agency_id = asked.agency_id
 LEFT JOIN employers_of($2) ON employed = asked.subject
 LEFT JOIN need_ids_taken($4) AS taken ON taken = asked.need_id
-LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id = asked.case_id
+LEFT JOIN LATERAL (
+    SELECT {case_columns("$5", "asked.subject")} FROM case_file JOIN household USING (household_id)
+    WHERE case_file.case_id = asked.case_id OFFSET 0
+) AS its ON true
 ORDER BY nth
 """
 _FIND = _CASE + "WHERE case_file.case_id = $1"
 _FIND_BY_CODE = _CASE + "WHERE arrival_code = $1"
 _LOCK = _FIND + " FOR UPDATE OF case_file"
 _ASSIGNING = "SELECT agency_assigning($1, $2) AS agency_id"
-_TAKEN = "SELECT case_id FROM unnest($1::uuid[]) AS made (case_id) WHERE case_id_taken(case_id)"
+_TAKEN = "SELECT case_ids_taken($1) AS case_id"
 _OPEN = """
 INSERT INTO case_file
     (case_id, household_id, agency_id, opened_by, opened_at, recorded_at, closed_at, arrival_code)
@@ -152,7 +156,7 @@ class PostgresCases:
         """Look up many at once, of one scope; `approach` then answers each of them from that."""
         every = list(dict.fromkeys(approaching))
         rows = await self._work.peek(
-            _APPROACH_ALL,
+            APPROACH_ALL,
             [uuid_or_none(asker.agency) for _, asker, _ in every],
             [asker.worker for _, asker, _ in every],
             [case_id for case_id, _, _ in every],
