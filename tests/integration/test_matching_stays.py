@@ -114,6 +114,25 @@ async def test_a_search_for_what_comes_next_becomes_urgent_and_no_longer_rests(w
     assert await world.database.pool.fetchval("SELECT urgency FROM need") == "soon"
 
 
+async def test_what_became_urgent_stays_so_when_the_need_is_changed(world: World) -> None:
+    """Intake, whose clock it is, goes on calling it planned: that is not what was changed."""
+    [case_id] = cases(1)
+    planned = lodging(nights=2, urgency=common.URGENCY_PLANNED)
+    await world.hear(reported(case_id, planned, facts()))
+    ending = intake.StayEnding(case_id=case_id, last_night="2026-03-04", days_left=3, need_id=planned.need_id)
+    await world.hear(ending)
+    changed = lodging(3, urgency=common.URGENCY_PLANNED, need_id=planned.need_id)
+    pool = world.database.pool
+    for rests in (None, "2026-03-09"):  # told again it is no news, and nobody is asked again
+        await pool.execute("UPDATE need SET rests_until = $1::text::timestamptz", rests)
+        await world.hear(intake.NeedChanged(case_id=case_id, need=changed, facts=facts()))
+        row = await pool.fetchrow("SELECT nights, urgency, rests_until IS NOT NULL FROM need")
+        assert tuple(row) == (3, "soon", rests is not None)
+    tonight = lodging(3, need_id=planned.need_id)
+    await world.hear(intake.NeedChanged(case_id=case_id, need=tonight, facts=facts()))
+    assert await pool.fetchval("SELECT urgency FROM need") == "tonight"
+
+
 @pytest.mark.parametrize(("extended", "ends"), [(False, True), (True, False)])
 async def test_a_place_that_was_left_by_intakes_word_is_free_unless_it_was_extended_meanwhile(
     world: World, extended: bool, ends: bool

@@ -40,7 +40,8 @@ ORDER BY need_id FOR UPDATE
 """
 _HURRY = """
 UPDATE need
-SET rests_until = NULL, urgency = CASE WHEN $3 AND urgency = 'planned' THEN 'soon' ELSE urgency END
+SET rests_until = NULL, hurried = hurried OR $3,
+    urgency = CASE WHEN $3 AND urgency = 'planned' THEN 'soon' ELSE urgency END
 WHERE need_id = $1 AND case_id = $2 AND state <> 'closed'
 """
 _WAITING = f"""

@@ -20,25 +20,28 @@ from services.matching.domain.places import Book
 # another case, or hides now and still has one by its key. `known`: all that is told of the households stands there.
 _GLANCE = f"""
 WITH told AS (
-    SELECT * FROM unnest($4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[])
+    SELECT told.*, h.closed, h.revision AS known_revision, h.one_place_revision AS known_place_revision,
+           h.arrival_code AS known_code
+    FROM unnest($4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[])
         AS told (case_id, revision, one_place_revision, arrival_code, hides)
+    LEFT JOIN household AS h USING (case_id)
 )
 SELECT {rows.OFFER_COLUMNS}, o.standing, n.nights, n.free,
     NOT EXISTS (SELECT FROM need WHERE need_id = ANY($9))
     AND NOT EXISTS (
-        SELECT FROM told JOIN household AS h USING (case_id)
-        WHERE h.closed OR h.revision > told.revision OR h.one_place_revision > told.one_place_revision
-           OR (told.arrival_code = '' AND h.arrival_code <> '')
-           OR (told.hides AND EXISTS (
+        SELECT FROM told
+        WHERE closed OR known_revision > revision OR known_place_revision > one_place_revision
+           OR (arrival_code = '' AND known_code <> '')
+           OR (hides AND EXISTS (
                 SELECT FROM referral AS r
                 WHERE r.case_id = told.case_id AND r.one_place IS NOT NULL AND r.state IN ('proposed', 'accepted'))))
     AND NOT EXISTS (
         SELECT FROM unnest($10::uuid[], $11::uuid[]) AS asking (key, case_id) {LED_ELSEWHERE} WHERE {HAS_NIGHTS})
     AS fresh,
     NOT EXISTS (
-        SELECT FROM told LEFT JOIN household AS h USING (case_id)
-        WHERE (h.revision, h.one_place_revision, h.arrival_code)
-              IS DISTINCT FROM (told.revision, told.one_place_revision, told.arrival_code))
+        SELECT FROM told
+        WHERE (known_revision, known_place_revision, known_code)
+              IS DISTINCT FROM (revision, one_place_revision, arrival_code))
     AS known
 FROM offer AS o
 {NIGHTS}

@@ -59,10 +59,12 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::inte
              constraints, tier, waiting_since)
 ON CONFLICT (need_id) DO NOTHING
 """
+# What a stay's end made urgent goes on being a plan only in intake's word.
+_URGENCY = "CASE WHEN need.hurried AND told.urgency = 'planned' THEN 'soon' ELSE told.urgency END"
 # Why nothing was found for it before says nothing of what it is now, and whoever changed it asks again.
-_CHANGE = """
+_CHANGE = f"""
 UPDATE need
-SET urgency = told.urgency, item_id = told.item_id, quantity = told.quantity, from_date = told.from_date,
+SET urgency = {_URGENCY}, item_id = told.item_id, quantity = told.quantity, from_date = told.from_date,
     nights = told.nights, size = told.size, latest_date = told.latest_date,
     constraints = string_to_array(told.constraints, ','), reason = NULL, would_change = NULL, rests_until = NULL
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::date[],
@@ -73,7 +75,7 @@ WHERE need.need_id = told.need_id AND need.case_id = told.case_id AND need.kind 
   AND need.state <> 'closed'
   AND (need.urgency, need.item_id, need.quantity, need.from_date, need.nights, need.size, need.latest_date,
        need.constraints)
-      IS DISTINCT FROM (told.urgency, told.item_id, told.quantity, told.from_date, told.nights, told.size,
+      IS DISTINCT FROM ({_URGENCY}, told.item_id, told.quantity, told.from_date, told.nights, told.size,
                         told.latest_date, string_to_array(told.constraints, ','))
 """
 _CLOSE = """
