@@ -45,7 +45,7 @@ UPDATE need SET quantity = $3, from_date = $4, nights = $5, urgency = $6, size =
        constraints = $9, unmatched = NULL, would_change = NULL, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL
 """
-_TAKEN = "SELECT need_id FROM unnest($1::uuid[]) AS made (need_id) WHERE need_id_taken(need_id)"
+_TAKEN = "SELECT need_ids_taken($1) AS need_id"
 _WITHDRAW = """
 UPDATE need SET withdrawn_at = $3, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL
