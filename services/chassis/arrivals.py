@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services.chassis.turns import BATCH
 
+# After so long without a record, ask whether aiokafka has anything else to say.
 _LOOK_MS = 1000
 
 
@@ -20,8 +21,9 @@ class Arrivals:
     aiokafka, which fetches no more of a partition until it is taken.
     """
 
-    def __init__(self, kafka: AIOKafkaConsumer) -> None:
+    def __init__(self, kafka: AIOKafkaConsumer, look_ms: int = _LOOK_MS) -> None:
         self._kafka = kafka
+        self._look_ms = look_ms
         self._waiting: dict[TopicPartition, asyncio.Future[Sequence[ConsumerRecord]]] = {}
         # The look that is under way, and for whom; None until it has begun.
         self._look: asyncio.Task[None] | None = None
@@ -64,7 +66,7 @@ class Arrivals:
         while self._waiting:
             self._asked = frozenset(self._waiting)
             try:
-                found = await self._kafka.getmany(*self._asked, timeout_ms=_LOOK_MS, max_records=BATCH)
+                found = await self._kafka.getmany(*self._asked, timeout_ms=self._look_ms, max_records=BATCH)
             except Exception as error:  # noqa: BLE001 - it is the readers' to judge
                 for partition in [*self._waiting]:
                     self._tell(partition, error)
