@@ -460,8 +460,9 @@ async def test_follow_ups_ring_after_a_placement_and_wait_until_somebody_asked(i
         (30, day(32), False), (90, day(92), False), (180, day(182), False),
     ]  # fmt: skip
     reached = stays.RecordFollowUpRequest(
-        task_id=waiting[2].task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=410
-    )
+        task_id=waiting[2].task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=410,
+        came_by_itself=True,
+    )  # fmt: skip
     assert not (await intake.ask("RecordFollowUp", reached, OUTREACH)).reopened
     assert [each.days for each in await tasks(intake)] == [30, 90]
 
@@ -475,8 +476,9 @@ async def test_each_follow_up_rings_once_also_when_the_one_before_was_answered(i
         for each in await tasks(intake):
             rung.append(each.days)
             home = stays.RecordFollowUpRequest(
-                task_id=each.task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=410
-            )
+                task_id=each.task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=410,
+                came_by_itself=True,
+            )  # fmt: skip
             await intake.ask("RecordFollowUp", home, OUTREACH)
     assert rung == [30, 90, 180]
     assert [each.days for each in await told(intake, opened.case_id, events.FollowUpDue)] == rung
@@ -514,7 +516,127 @@ async def test_only_the_way_that_the_household_set_is_shown_and_its_reading_logg
     await days_pass(intake, 30)
     [task] = await tasks(intake)
     assert (task.may_contact, task.safe_contact) == (True, way)
-    assert await intake.database.pool.fetchval("SELECT count(*) FROM access_log WHERE why = 'ListTasks'") == 1
+    assert not task.may_contact_now  # it is noon, when the hours are over
+    intake.clock.advance(-timedelta(hours=1))
+    [task] = await tasks(intake)
+    assert task.may_contact_now
+    intake.clock.advance(timedelta(hours=1))
+    assert await intake.database.pool.fetchval("SELECT count(*) FROM access_log WHERE why = 'ListTasks'") == 2
+    reached = stays.RecordFollowUpRequest(
+        task_id=task.task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=410
+    )
+    await intake.ask("RecordFollowUp", reached, OUTREACH)
+    assert await tasks(intake) == []
+
+
+async def test_a_household_without_a_safe_way_is_not_reached_unless_it_comes_by_itself(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 30)
+    [task] = await tasks(intake)
+    assert (task.may_contact, task.may_contact_now) == (False, False)
+    reached = stays.RecordFollowUpRequest(
+        task_id=task.task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=302
+    )
+    with pytest.raises(Refusal) as no:
+        await intake.ask("RecordFollowUp", reached, OUTREACH)
+    assert no.value.reason == "no-safe-channel"
+    reached.came_by_itself = True
+    await intake.ask("RecordFollowUp", reached, OUTREACH)
+    assert await tasks(intake) == []
+
+
+async def test_what_is_asked_of_a_household_in_hiding_that_nobody_is_assigned_to_is_asked_by_the_hub(
+    intake: Intake,
+) -> None:
+    opened = await opened_case(intake, lodging(3), who=OFFICER, fleeing=True)
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 91)
+    code = await intake.database.pool.fetchval("SELECT arrival_code FROM case_file")
+    asked = sorted(await tasks(intake, HUB_DESK), key=lambda each: (each.kind, each.days))
+    assert [(each.kind, each.days) for each in asked] == [
+        (stays.TASK_KIND_FOLLOW_UP, 30),
+        (stays.TASK_KIND_FOLLOW_UP, 90),
+        (stays.TASK_KIND_ASK_AGAIN, 0),
+    ]
+    for each in asked:
+        assert (each.case_id, each.arrival_code) == ("", code)
+        assert (each.may_contact, each.may_contact_now, each.HasField("safe_contact")) == (
+            False,
+            False,
+            False,
+        )
+    for who in (OUTREACH, ADVOCATE, MANAGER, OFFICER):
+        assert await tasks(intake, who) == []
+    still = stays.AnswerTaskRequest(task_id=asked[2].task_id, answer=1)
+    with pytest.raises(Refusal, match="nothing of that name"):
+        await intake.ask("AnswerTask", still, ADVOCATE)
+    await intake.ask("AnswerTask", still, HUB_DESK)
+    safe = stays.RecordFollowUpRequest(
+        task_id=asked[0].task_id, outcome=stays.FOLLOW_UP_OUTCOME_REACHED, living_situation=302
+    )
+    with pytest.raises(Refusal) as no:
+        await intake.ask("RecordFollowUp", safe, HUB_DESK)
+    assert no.value.reason == "no-safe-channel"
+    safe.came_by_itself = True
+    await intake.ask("RecordFollowUp", safe, HUB_DESK)
+    assert [each.days for each in await tasks(intake, HUB_DESK)] == [90]
+    # From now on an advocate stands by the household, and asks.
+    assign = messages.AssignWorkerRequest(arrival_code=code, worker=ADVOCATE.subject)
+    await intake.ask("AssignWorker", assign, HUB_DESK)
+    assert await tasks(intake, HUB_DESK) == []
+    [left] = await tasks(intake, ADVOCATE)
+    assert (left.case_id, left.arrival_code) == (opened.case_id, "")
+    with pytest.raises(Refusal, match="nothing of that name"):
+        await intake.ask(
+            "RecordFollowUp", stays.RecordFollowUpRequest(task_id=left.task_id, outcome=2), HUB_DESK
+        )
+
+
+_MANY_TASKS = """
+INSERT INTO task (task_id, case_id, agency_id, kind, about, due_on, raised_at)
+SELECT gen_random_uuid(), case_id, agency_id, 'follow-up', $2 || n, date '2026-01-01', $3
+FROM case_file, generate_series(1, $4) AS n WHERE case_id = $1::text::uuid
+"""
+_MANY_ALARMS = """
+INSERT INTO alarm (alarm_id, case_id, agency_id, stay_id, ended_on, raised_at)
+SELECT gen_random_uuid(), case_id, agency_id, stay_id, date '2026-01-01' + n, $2
+FROM stay, generate_series(1, $3) AS n WHERE case_id = $1::text::uuid
+"""
+
+
+async def test_what_somebody_may_not_see_shortens_no_page_and_pages_bring_all(intake: Intake) -> None:
+    mine = await opened_case(intake, lodging(3))
+    hers = await opened_case(intake, lodging(3), fleeing=True)
+    for each in (mine, hers):
+        await moves_in(intake, each.case_id, 3, need_id=each.need_ids[0])
+    pool = intake.database.pool
+    for case_id, many in ((hers.case_id, 600), (mine.case_id, 5)):
+        await pool.execute(_MANY_TASKS, case_id, "2026-01-01:", NOON, many)
+        await pool.execute(_MANY_ALARMS, case_id, NOON, many)
+    for method, request, field in (
+        ("ListTasks", stays.ListTasksRequest(page_size=2), "tasks"),
+        ("ListAlarms", stays.ListAlarmsRequest(page_size=2), "alarms"),
+    ):
+        found, pages = [], []
+        while True:
+            page = await intake.ask(method, request, COLLEAGUE)
+            pages.append(len(getattr(page, field)))
+            found += getattr(page, field)
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                break
+        assert pages == [2, 2, 1]
+        assert {each.case_id for each in found} == {mine.case_id}
+        assert len({each.SerializeToString() for each in found}) == 5
+        hubs = await intake.ask(method, type(request)(), HUB_DESK)
+        assert len(getattr(hubs, field)) == 50
+        assert hubs.next_page_token
+    with pytest.raises(Refusal) as no:
+        await intake.ask("ListTasks", stays.ListTasksRequest(page_token="x"), COLLEAGUE)
+    assert no.value.reason == "page-token-malformed"
 
 
 async def test_whoever_moves_again_is_asked_about_the_new_place(intake: Intake) -> None:
@@ -537,6 +659,7 @@ async def test_a_return_to_the_street_opens_the_case_again(intake: Intake) -> No
         outcome=stays.FOLLOW_UP_OUTCOME_REACHED,
         living_situation=116,
         note="By the bridge.",
+        came_by_itself=True,
     )
     answer = await intake.ask("RecordFollowUp", back, OUTREACH)
     assert answer.reopened

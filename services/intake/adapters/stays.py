@@ -9,6 +9,9 @@ from services.chassis.ids import uuid7
 from services.chassis.metrics import Metrics
 from services.chassis.work import Work
 from services.intake.adapters.case_notes import CaseNotes
+from services.intake.adapters.sight import FROM_THE_FIRST, SEEN_IN_FULL, looks_as
+from services.intake.application.agencies_ports import Mark
+from services.intake.domain.agencies import Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.household import Facts
 from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, NeedId, ReferralId, WorkerName
@@ -53,13 +56,14 @@ SELECT alarm_id, alarm.case_id, alarm.agency_id, ended_on, raised_at, acknowledg
 FROM alarm JOIN case_file USING (case_id) JOIN household USING (household_id)
 """
 _FIND_ALARM = _ALARM + "WHERE alarm_id = $1"
-# Who may see a case is decided elsewhere; this only leaves at home what is surely somebody else's.
-_OF_AGENCY = f"""{_ALARM}
-WHERE acknowledged_at IS NULL
-  AND (alarm.agency_id = $1 OR EXISTS (SELECT FROM assignment AS a WHERE a.case_id = alarm.case_id AND a.subject = $2))
-ORDER BY raised_at, alarm_id LIMIT 500
+_SEEN_BY = f"""{_ALARM}
+WHERE acknowledged_at IS NULL AND (raised_at, alarm_id) > ($4, $5) AND {SEEN_IN_FULL}
+ORDER BY raised_at, alarm_id LIMIT $6
 """
-_HIDDEN = f"{_ALARM} WHERE acknowledged_at IS NULL AND confidential ORDER BY raised_at, alarm_id LIMIT 500"
+_HIDDEN = f"""{_ALARM}
+WHERE acknowledged_at IS NULL AND (raised_at, alarm_id) > ($1, $2) AND confidential
+ORDER BY raised_at, alarm_id LIMIT $3
+"""
 _ACKNOWLEDGE = """
 UPDATE alarm SET acknowledged_at = $2, acknowledged_by = $3, action = $4, sealed = $5
 WHERE alarm_id = $1 AND acknowledged_at IS NULL
@@ -131,12 +135,17 @@ class PostgresAlarms:
         row = await self._work.connection.fetchrow(_FIND_ALARM, alarm_id)
         return None if row is None else await self._alarm(row)
 
-    async def of_agency(self, agency_id: AgencyId | None, worker: WorkerName) -> list[Alarm]:
-        rows = await self._work.connection.fetch(_OF_AGENCY, agency_id, worker)
+    async def seen_by(self, viewer: Viewer, after: Mark | None, limit: int) -> list[Alarm]:
+        mark = after or FROM_THE_FIRST
+        rows = await self._work.connection.fetch(
+            _SEEN_BY, *looks_as(viewer), self._work.now, mark.at, mark.which, limit
+        )
         return [await self._alarm(row) for row in rows]
 
-    async def hidden(self) -> list[Alarm]:
-        return [await self._alarm(row) for row in await self._work.connection.fetch(_HIDDEN)]
+    async def hidden(self, after: Mark | None, limit: int) -> list[Alarm]:
+        mark = after or FROM_THE_FIRST
+        rows = await self._work.connection.fetch(_HIDDEN, mark.at, mark.which, limit)
+        return [await self._alarm(row) for row in rows]
 
     async def acknowledge(self, alarm: Alarm, action: Action, by: WorkerName, note: str) -> None:
         sealed = await self._notes.seal(alarm.case_id, alarm.agency_id, alarm.alarm_id, note)

@@ -8,30 +8,36 @@ import asyncpg
 from services.chassis.ids import uuid7
 from services.chassis.work import Work
 from services.intake.adapters.case_notes import CaseNotes
+from services.intake.adapters.sight import FROM_THE_FIRST, SEEN_IN_FULL, UNASSIGNED, looks_as
+from services.intake.application.agencies_ports import Mark
+from services.intake.domain.agencies import Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.followups import Task, TaskKind, TaskOutcome
-from services.intake.domain.ids import AgencyId, CaseId, WorkerName
+from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId, WorkerName
 
-_TASK = """
+_TASK = f"""
 SELECT task_id, task.case_id, task.agency_id, kind, about, due_on, asked, raised_at, done_at, outcome, code,
-       task.sealed
-FROM task
+       task.sealed, CASE WHEN {UNASSIGNED} THEN arrival_code END AS hub_code
+FROM task JOIN case_file USING (case_id) JOIN household USING (household_id)
 """
 _ASK = """
 INSERT INTO task (task_id, case_id, agency_id, kind, about, due_on, raised_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (case_id, kind, about) DO NOTHING RETURNING task_id
 """
-_OPEN_OF = f"{_TASK} WHERE case_id = $1 AND kind = $2 AND done_at IS NULL ORDER BY due_on, task_id"
+_OPEN_OF = f"{_TASK} WHERE task.case_id = $1 AND kind = $2 AND done_at IS NULL ORDER BY due_on, task_id"
 _ONCE_MORE = "UPDATE task SET asked = asked + 1 WHERE task_id = $1 AND done_at IS NULL"
 _OVERTAKE = """
 UPDATE task SET done_at = $3, done_by = '', outcome = 'overtaken'
 WHERE case_id = $1 AND kind = $2 AND done_at IS NULL
 """
 _FIND = f"{_TASK} WHERE task_id = $1"
-_OF_AGENCY = f"""{_TASK}
-WHERE done_at IS NULL
-  AND (task.agency_id = $1 OR EXISTS (SELECT FROM assignment AS a WHERE a.case_id = task.case_id AND a.subject = $2))
-ORDER BY due_on, task_id LIMIT 500
+_SEEN_BY = f"""{_TASK}
+WHERE done_at IS NULL AND (due_on, task_id) > ($4, $5) AND {SEEN_IN_FULL}
+ORDER BY due_on, task_id LIMIT $6
+"""
+_HIDDEN = f"""{_TASK}
+WHERE done_at IS NULL AND (due_on, task_id) > ($1, $2) AND {UNASSIGNED}
+ORDER BY due_on, task_id LIMIT $3
 """
 _DO = """
 UPDATE task SET done_at = $2, done_by = $3, outcome = $4, code = $5, sealed = $6
@@ -64,8 +70,16 @@ class PostgresTasks:
         row = await self._work.connection.fetchrow(_FIND, task_id)
         return None if row is None else await self._read(row)
 
-    async def of_agency(self, agency_id: AgencyId | None, worker: WorkerName) -> list[Task]:
-        rows = await self._work.connection.fetch(_OF_AGENCY, agency_id, worker)
+    async def seen_by(self, viewer: Viewer, after: Mark | None, limit: int) -> list[Task]:
+        mark = after or FROM_THE_FIRST
+        rows = await self._work.connection.fetch(
+            _SEEN_BY, *looks_as(viewer), self._work.now, mark.at.date(), mark.which, limit
+        )
+        return [await self._read(row) for row in rows]
+
+    async def hidden(self, after: Mark | None, limit: int) -> list[Task]:
+        mark = after or FROM_THE_FIRST
+        rows = await self._work.connection.fetch(_HIDDEN, mark.at.date(), mark.which, limit)
         return [await self._read(row) for row in rows]
 
     async def do(self, task: Task, outcome: TaskOutcome, code: int | None, by: WorkerName, note: str) -> None:
@@ -87,4 +101,5 @@ class PostgresTasks:
             outcome=None if row["outcome"] is None else TaskOutcome(row["outcome"]),
             code=row["code"],
             note=await self._notes.open(case_id, agency_id, row["task_id"], row["sealed"]),
+            hub_code=None if row["hub_code"] is None else ArrivalCode(row["hub_code"]),
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from services.chassis import discretion
+from services.intake.application.agencies_ports import Mark
 from services.intake.application.ports import IntakeWork
 from services.intake.domain.access import REGION, Sight, sight
 from services.intake.domain.agencies import Asker, Viewer
@@ -20,19 +21,18 @@ class AcknowledgeAlarm:
     note: str
 
 
-async def list_alarms(work: IntakeWork, asker: Asker) -> list[Alarm]:
-    """Open alarms that the caller may see, oldest first.
+async def list_alarms(work: IntakeWork, asker: Asker, after: Mark | None, limit: int) -> list[Alarm]:
+    """Open alarms that the caller may see, oldest first; what they may not see does not shorten a page.
 
     The hub sees those of households in hiding, which may have nobody else: by their codes, without the case.
     """
     if "hub" in asker.roles:
         await work.speak_for(REGION)
-        return [_for_the_hub(alarm) for alarm in await work.alarms.hidden()]
+        return [_for_the_hub(alarm) for alarm in await work.alarms.hidden(after, limit)]
     viewer = await work.agencies.viewer(asker)
     # A worker may be assigned to a case of another agency.
     await work.speak_for(REGION)
-    own = None if viewer.agency is None else viewer.agency.agency_id
-    alarms = await work.alarms.of_agency(own, asker.worker)
+    alarms = await work.alarms.seen_by(viewer, after, limit)
     seen = await seen_in_full(work, viewer, {alarm.case_id for alarm in alarms})
     return [alarm for alarm in alarms if alarm.case_id in seen]
 

@@ -4,10 +4,12 @@ from datetime import date
 from typing import Protocol
 from uuid import UUID
 
+from services.intake.application.agencies_ports import Mark
+from services.intake.domain.agencies import Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.followups import Task, TaskKind, TaskOutcome
 from services.intake.domain.household import Facts
-from services.intake.domain.ids import AgencyId, CaseId, ReferralId, WorkerName
+from services.intake.domain.ids import CaseId, ReferralId, WorkerName
 from services.intake.domain.stays import Action, Alarm, Stay
 
 
@@ -44,11 +46,11 @@ class Alarms(Protocol):
 
     async def find(self, alarm_id: UUID) -> Alarm | None: ...
 
-    async def of_agency(self, agency_id: AgencyId | None, worker: WorkerName) -> list[Alarm]:
-        """Open ones of cases that are the agency's or to which the worker is assigned; oldest first."""
+    async def seen_by(self, viewer: Viewer, after: Mark | None, limit: int) -> list[Alarm]:
+        """Open ones of cases that they see in full; oldest first."""
         ...
 
-    async def hidden(self) -> list[Alarm]:
+    async def hidden(self, after: Mark | None, limit: int) -> list[Alarm]:
         """Open ones of confidential cases, for the hub; oldest first."""
         ...
 
@@ -70,8 +72,12 @@ class Tasks(Protocol):
 
     async def find(self, task_id: UUID) -> Task | None: ...
 
-    async def of_agency(self, agency_id: AgencyId | None, worker: WorkerName) -> list[Task]:
-        """Open ones of cases that are the agency's or to which the worker is assigned; earliest first."""
+    async def seen_by(self, viewer: Viewer, after: Mark | None, limit: int) -> list[Task]:
+        """Open ones of cases that they see in full; earliest first."""
+        ...
+
+    async def hidden(self, after: Mark | None, limit: int) -> list[Task]:
+        """Open ones of confidential cases that nobody is assigned to, for the hub; earliest first."""
         ...
 
     async def do(

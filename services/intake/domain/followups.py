@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
-from services.intake.domain.ids import AgencyId, CaseId
+from services.intake.domain.ids import AgencyId, ArrivalCode, CaseId
 from services.intake.domain.refusal import invalid
 
 FOLLOW_UP_DAYS = (30, 90, 180)
@@ -47,7 +47,8 @@ class TaskOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Open until it is done, however late. `about`: for a follow-up "<first night>:<days>"."""
+    """Open until it is done, however late. `about`: for a follow-up "<first night>:<days>". `hub_code`: by which the
+    hub knows a household in hiding that nobody is assigned to."""
 
     task_id: UUID
     case_id: CaseId
@@ -61,6 +62,7 @@ class Task:
     outcome: TaskOutcome | None = None
     code: int | None = None
     note: str = field(default="", repr=False)
+    hub_code: ArrivalCode | None = None
 
     @property
     def days(self) -> int:

@@ -1,5 +1,6 @@
 """StayService: stays and their last nights, alarms, follow-ups, and where households live or went."""
 
+from datetime import UTC, date, datetime, time
 from uuid import UUID
 
 from aid.intake.v1 import households_pb2 as households
@@ -28,7 +29,7 @@ from services.intake.domain.contact import Channel
 from services.intake.domain.followups import TaskKind, TaskOutcome
 from services.intake.domain.ids import CaseId, ReferralId
 from services.intake.domain.stays import Action, Alarm, Stay
-from services.intake.entrypoints import requests, words
+from services.intake.entrypoints import pages, requests, words
 from services.intake.entrypoints.door import Door, asker
 from services.intake.entrypoints.households_speech import contact_message
 
@@ -39,9 +40,9 @@ RULES = {
     "RecordLivingSituation": allow(*CASEWORK),
     "ListAlarms": allow(*CASEWORK, "hub"),
     "AcknowledgeAlarm": allow(*CASEWORK, "hub"),
-    "ListTasks": allow(*CASEWORK),
-    "RecordFollowUp": allow(*CASEWORK),
-    "AnswerTask": allow(*CASEWORK),
+    "ListTasks": allow(*CASEWORK, "hub"),
+    "RecordFollowUp": allow(*CASEWORK, "hub"),
+    "AnswerTask": allow(*CASEWORK, "hub"),
 }
 ROUTES = (
     Route("GET", "/v1/cases/{case_id}/stays", "ListStays"),
@@ -119,9 +120,14 @@ class StayRpc:
         self, request: messages.ListAlarmsRequest, call: Call
     ) -> messages.ListAlarmsResponse:
         who = asker(call)
+        size, after = pages.page_size(request.page_size), pages.mark_in(request.page_token)
         async with self._door.within(call)() as work:
-            alarms = await list_alarms(work, who)
-        return messages.ListAlarmsResponse(alarms=[_alarm(each, "hub" in who.roles) for each in alarms])
+            alarms = await list_alarms(work, who, after, size)
+        last = alarms[-1] if len(alarms) == size else None
+        return messages.ListAlarmsResponse(
+            alarms=[_alarm(each, "hub" in who.roles) for each in alarms],
+            next_page_token="" if last is None else pages.mark_token(last.raised_at, last.alarm_id),
+        )
 
     async def AcknowledgeAlarm(
         self, request: messages.AcknowledgeAlarmRequest, call: Call
@@ -140,9 +146,15 @@ class StayRpc:
         return await self._door.once(request, call, messages.AcknowledgeAlarmResponse, act)
 
     async def ListTasks(self, request: messages.ListTasksRequest, call: Call) -> messages.ListTasksResponse:
+        size, after = pages.page_size(request.page_size), pages.mark_in(request.page_token)
         async with self._door.within(call)() as work:
-            tasks = await list_tasks(work, asker(call))
-        return messages.ListTasksResponse(tasks=[_task(each) for each in tasks])
+            tasks = await list_tasks(work, asker(call), after, size)
+        # Not one more than fits: the way to each household that is found is logged as read.
+        last = tasks[-1].task if len(tasks) == size else None
+        return messages.ListTasksResponse(
+            tasks=[_task(each) for each in tasks],
+            next_page_token="" if last is None else pages.mark_token(_begin(last.due_on), last.task_id),
+        )
 
     async def RecordFollowUp(
         self, request: messages.RecordFollowUpRequest, call: Call
@@ -153,6 +165,7 @@ class StayRpc:
             outcome=requests.word_in(_OUTCOMES, request.outcome, "outcome"),
             living_situation=request.living_situation or None,
             note=request.note,
+            came_by_itself=request.came_by_itself,
         )
 
         async def act(work: IntakeWork) -> messages.RecordFollowUpResponse:
@@ -175,6 +188,11 @@ class StayRpc:
 
 def _task_id(text: str) -> UUID:
     return requests.uuid_in(text, "task_id")
+
+
+def _begin(day: date) -> datetime:
+    """A day as the mark of a page."""
+    return datetime.combine(day, time(), UTC)
 
 
 def _need(situated: Situated) -> str:
@@ -207,11 +225,13 @@ def _task(each: TaskToDo) -> messages.TaskView:
     message: households.SafeContact | None = contact_message(contact) if may_contact else None
     return messages.TaskView(
         task_id=str(each.task.task_id),
-        case_id=str(each.task.case_id),
+        case_id="" if each.for_the_hub else str(each.task.case_id),
         kind=_KINDS[each.task.kind],
         due_on=each.task.due_on.isoformat(),
         days=each.task.days,
         asked=each.task.asked,
         may_contact=may_contact,
         safe_contact=message,
+        may_contact_now=each.now,
+        arrival_code=(each.task.hub_code or "") if each.for_the_hub else "",
     )
