@@ -18,20 +18,23 @@ from deploy.local.errors import StackError
 from deploy.local.identity import Issuer
 from deploy.local.launcher import Options, launch
 from deploy.local.parts import DATABASES, INFRASTRUCTURE, PARTS
-from deploy.local.paths import State
+from deploy.local.paths import State, launcher
+from deploy.local.ports import HOST
 from deploy.local.progress import Progress, render
-from deploy.local.record import Record, launcher
+from deploy.local.record import Record
 from deploy.local.service import PROGRAMS, new_kek
 from deploy.local.supervisor import Notice
 from deploy.local.warm import warm
 
 INTERRUPTED = 130
 
+Act = Callable[[State, argparse.Namespace], None]
+
 
 def main() -> None:
     """Parse, run, and turn a refusal into a message and exit code 1."""
     arguments = _parser().parse_args()
-    act: Callable[[State, argparse.Namespace], None] = arguments.act
+    act: Act = arguments.act
     try:
         act(State.locate(), arguments)
     except StackError as error:
@@ -41,58 +44,81 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+class _Commands:
+    """The commands of one parser."""
 
-    def command(
-        name: str, act: Callable[[State, argparse.Namespace], None], text: str
-    ) -> argparse.ArgumentParser:
-        found = commands.add_parser(name, help=text, description=text)
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(self, name: str, act: Act, text: str) -> argparse.ArgumentParser:
+        found = self._commands.add_parser(name, help=text, description=text)
         found.set_defaults(act=act)
         return found
 
-    up = command("up", _up, "bring the stack up; returns when all of it is ready")
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    commands = _Commands(parser)
+    _running(commands)
+    _working(commands)
+    _keeping(commands)
+    return parser
+
+
+def _running(commands: _Commands) -> None:
+    """What brings the stack up, shows it and takes it down."""
+    up = commands.add("up", _up, "bring the stack up; returns when all of it is ready")
     up.add_argument("--foreground", action="store_true", help="stay, and take it down on Ctrl-C")
     up.add_argument("--stepped", action="store_true", help="domain time is moved by `advance`")
     up.add_argument(
         "--only", nargs="+", choices=("infra", *PARTS), metavar="PART", help=f"infra, or of {PARTS}"
     )
     up.add_argument("--patience", type=float, default=90.0, help="seconds until a part has failed")
+    up.add_argument(
+        "--without-people", action="store_true", help="leave the users of users.yaml unknown to intake"
+    )
     up.add_argument("--progress", choices=("text", "json"), default="text", help=argparse.SUPPRESS)
-    command("down", _down, "take the stack down; its data stay")
-    command("status", _status, "show every address and process")
-    command("memory", _memory, "show the resident size of each process")
-    command("clean-data", _clean, "forget all data, keys and passwords")
-    advance = command("advance", _advance, "move domain time and wait until all that is due has happened")
+    commands.add("down", _down, "take the stack down; its data stay")
+    commands.add("status", _status, "show every address and process")
+    commands.add("memory", _memory, "show the resident size of each process")
+    commands.add("hold", _hold, "stop one part and keep it stopped").add_argument("part")
+    commands.add("resume", _resume, "let a held part run again").add_argument("part")
+    text = "fetch everything that a stack needs, so that it starts fast and without a network"
+    commands.add("warm", _warm, text)
+
+
+def _working(commands: _Commands) -> None:
+    """What is done with a stack that runs."""
+    advance = commands.add(
+        "advance", _advance, "move domain time and wait until all that is due has happened"
+    )
     advance.add_argument("by", help="for example 3d, 2h, 90s")
     advance.add_argument("--timeout", type=float, default=60.0, help="seconds until it counts as stuck")
-    token = command("token", _token, "print a token for a ready-made user")
+    token = commands.add("token", _token, "print a token for a ready-made user")
     token.add_argument("user")
     token.add_argument("--hours", type=float, default=12.0)
-    run = command("run", _run, "run a command of a service, told where everything is as the service is")
-    run.add_argument("service", choices=[program.name for program in PROGRAMS])
+    services = [program.name for program in PROGRAMS]
+    address = commands.add("address", _address, "print the HTTP address of a service")
+    address.add_argument("service", choices=services)
+    run = commands.add("run", _run, "run a command of a service, told where everything is as the service is")
+    run.add_argument("service", choices=services)
     run.add_argument("arguments", nargs=argparse.REMAINDER)
-    command(
-        "warm", _warm, "fetch everything that a stack needs, so that it starts fast and without a network"
-    )
-    command("audit", _audit, "compare what the services said with what their readers have taken in")
-    saving = command(
-        "backup", _backup, "back every database up, and apart from them, for some days, the keys"
-    )
+    commands.add("audit", _audit, "compare what the services said with what their readers have taken in")
+
+
+def _keeping(commands: _Commands) -> None:
+    """What becomes of its data and keys."""
+    commands.add("clean-data", _clean, "forget all data, keys and passwords")
+    text = "back every database up, and apart from them, for some days, the keys"
+    saving = commands.add("backup", _backup, text)
     saving.add_argument("--into", type=Path, help="folder; the state's own without one")
     saving.add_argument("--keep-keys", type=float, default=KEEP_KEYS / timedelta(days=1), metavar="DAYS")
-    back = command("restore", _restore, "put databases back as a backup has them; erased persons stay erased")
+    text = "put databases back as a backup has them; erased persons stay erased"
+    back = commands.add("restore", _restore, text)
     back.add_argument("folder", type=Path, help="a folder that `backup` made")
     back.add_argument("--service", action="append", choices=DATABASES, help="only this one; may be repeated")
     back.add_argument("--keys", type=Path, help="a backup of the keys, where the key store is lost, too")
-    command("new-kek", _new_kek, "put a new first line into the file of key-encryption keys")
-    for name, act, text in (
-        ("hold", _hold, "stop one part and keep it stopped"),
-        ("resume", _resume, "let a held part run again"),
-    ):
-        command(name, act, text).add_argument("part")
-    return parser
+    commands.add("new-kek", _new_kek, "put a new first line into the file of key-encryption keys")
 
 
 def _up(state: State, arguments: argparse.Namespace) -> None:
@@ -100,7 +126,8 @@ def _up(state: State, arguments: argparse.Namespace) -> None:
         _up_in_background(state, arguments)
         return
     progress = Progress(state.log / "launcher.log", arguments.progress)
-    options = Options(_wanted(arguments.only), arguments.stepped, arguments.patience)
+    people = not arguments.without_people
+    options = Options(_wanted(arguments.only), arguments.stepped, arguments.patience, people)
     try:
         asyncio.run(launch(state, options, progress))
     except StackError as error:
@@ -113,6 +140,7 @@ def _up_in_background(state: State, arguments: argparse.Namespace) -> None:
     if launcher(state) is None:
         options = ["--patience", str(arguments.patience)]
         options += ["--stepped"] if arguments.stepped else []
+        options += ["--without-people"] if arguments.without_people else []
         options += ["--only", *arguments.only] if arguments.only else []
         control.start_in_background(state, options, lambda notice: render(console, notice))
     else:
@@ -151,6 +179,13 @@ def _advance(state: State, arguments: argparse.Namespace) -> None:
 def _token(state: State, arguments: argparse.Namespace) -> None:
     state.create()
     print(Issuer(state).token(arguments.user, timedelta(hours=arguments.hours)))
+
+
+def _address(state: State, arguments: argparse.Namespace) -> None:
+    doors = Record.read(state).services
+    if arguments.service not in doors:
+        raise StackError(f"{arguments.service} does not run; running: {', '.join(doors) or 'no service'}")
+    print(f"http://{HOST}:{doors[arguments.service].http}")
 
 
 def _run(state: State, arguments: argparse.Namespace) -> None:

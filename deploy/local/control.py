@@ -22,8 +22,8 @@ from deploy.local.backup import Say
 from deploy.local.errors import StackError, tail
 from deploy.local.identity import Issuer
 from deploy.local.part import tethered
-from deploy.local.paths import PROJECT, State
-from deploy.local.record import Record, launcher
+from deploy.local.paths import PROJECT, State, launcher
+from deploy.local.record import Record
 from deploy.local.service import PROGRAMS, Doors, Service, Surroundings
 from deploy.local.supervisor import Notice
 
@@ -64,9 +64,12 @@ def start_in_background(state: State, options: Sequence[str], say: Callable[[Not
 
 @contextlib.contextmanager
 def launched(state: State, options: Sequence[str], say: Callable[[Notice], None]) -> Iterator[Record]:
-    """A stack for the length of the block: stopped at its end, and gone with this process however it ends."""
+    """A stack for the length of the block: stopped at its end, and gone with this process however it ends.
+
+    Nobody is known to its intake yet: who works there is up to the block.
+    """
     state.create()
-    with _starting(state, tethered(_command(options))) as process:
+    with _starting(state, tethered(_command([*options, "--without-people"]))) as process:
         try:
             _follow(process, say)
             yield Record.read(state)

@@ -19,9 +19,10 @@ from rich.table import Table
 from deploy.local import clock, control, status
 from deploy.local.errors import StackError
 from deploy.local.identity import Issuer
-from deploy.local.paths import State, private
+from deploy.local.paths import State
 from deploy.local.ports import HOST
 from deploy.local.progress import render
+from deploy.local.reach import demo_of, make
 from deploy.local.record import Record
 from deploy.local.story.doors import DoorClosedError, Doors
 from deploy.local.story.play import play
@@ -45,7 +46,8 @@ def main() -> None:
 
 def _demo(console: Console) -> int:
     home = State.locate()
-    state = State(private(home.folder) / "demo")
+    home.create()
+    state = demo_of(home)
     control.clean(state)
     began = time.monotonic()
     with control.launched(state, ["--stepped"], lambda notice: render(console, notice)) as record:
@@ -54,7 +56,7 @@ def _demo(console: Console) -> int:
         console.print(f"\n{time.monotonic() - began:.1f} s from the start; every address:\n")
         status.show(state, record, console)
         if shown and sys.stdout.isatty():
-            console.print("\nCtrl-C stops it")
+            console.print(f"\nfrom another terminal: {make(state, 'status')}\nCtrl-C stops it", markup=False)
             signal.pause()
     return 0 if shown else 1
 

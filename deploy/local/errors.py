@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 LAST_LINES = 12
 TAIL_BYTES = 16_384
+_OF_EVERY_LINE = ("time", "level", "service", "logger", "event", "trace", "error")
 
 
 class StackError(Exception):
@@ -44,10 +47,34 @@ class CannotStartError(StackError):
 
 
 def tail(log: Path, count: int = LAST_LINES) -> list[str]:
-    """The last non-empty lines of a log; none when it was never written."""
+    """The last non-empty lines that the last process wrote, as a person reads them; none when there is no log."""
     if not log.exists():
         return []
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         text = file.read().decode(errors="replace")
-    return [line for line in text.splitlines() if line.strip()][-count:]
+    lines = [line for line in text.splitlines() if line.strip()]
+    starts = [n for n, line in enumerate(lines) if line.startswith("--- ") and line.endswith(" starts")]
+    last = lines[starts[-1] + 1 :] if starts else lines
+    return [words for line in last for words in spoken(line)][-count:]
+
+
+def spoken(line: str) -> list[str]:
+    """A line of one of our own services (JSON) in words: what happened, to what, and why; any other as it is."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return [line]
+    if not isinstance(told, dict) or "event" not in told:
+        return [line]
+    fields = [f"{name}={value}" for name, value in told.items() if name not in _OF_EVERY_LINE]
+    errors = told.get("error", [])
+    return [" ".join([f"{told.get('level', '')}: {told['event']}", *fields]), *map(_cause, errors)]
+
+
+def _cause(error: dict[str, Any]) -> str:
+    """An error of a log: its class, what is known of it, and the place where it was raised."""
+    name = str(error.get("class", "")).rpartition(".")[2]
+    known = [str(error[each]) for each in ("message", "reason", "sqlstate", "errno") if each in error]
+    place = [f"({error['stack'][-1]})"] if error.get("stack") and "message" not in error else []
+    return f"  because of {' '.join([name + ':' if known else name, *known, *place])}"

@@ -11,24 +11,28 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 
 from deploy.kafka.topics import read as read_topics
-from deploy.local import clock, topics
+from deploy.local import clock, people, topics
 from deploy.local.errors import CannotStartError, StackError
 from deploy.local.identity import RENEWED_EVERY
 from deploy.local.parts import PARTS, Plan, plan
 from deploy.local.paths import State
-from deploy.local.ports import Ports
+from deploy.local.ports import HOST, Ports
 from deploy.local.progress import Progress
 from deploy.local.service import PROGRAMS
 from deploy.local.supervisor import Notice, Supervisor, supervising
+from deploy.local.users import Users
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked of `up`. `patience`: seconds until a part that is not ready has failed."""
+    """What was asked of `up`. `patience`: seconds until a part that is not ready has failed. `people`: whether the
+    ready-made agencies and users are made known to intake.
+    """
 
     wanted: tuple[str, ...] = PARTS
     stepped: bool = False
     patience: float = 90.0
+    people: bool = True
 
 
 async def launch(state: State, options: Options, progress: Progress) -> None:
@@ -46,7 +50,7 @@ async def launch(state: State, options: Options, progress: Progress) -> None:
             _fresh_tokens(parts),
             supervising(state, progress.say, options.patience) as supervisor,
         ):
-            if await _unless_stopped(stop, _bring_up(supervisor, parts, progress)):
+            if await _unless_stopped(stop, _bring_up(supervisor, parts, options, progress)):
                 parts.record().write(state)
                 progress.ready()
                 await stop.wait()
@@ -76,8 +80,8 @@ def _forget_the_last_run(state: State) -> None:
         left.unlink(missing_ok=True)
 
 
-async def _bring_up(supervisor: Supervisor, parts: Plan, progress: Progress) -> None:
-    """First what everything stands on, then the topics, then the services."""
+async def _bring_up(supervisor: Supervisor, parts: Plan, options: Options, progress: Progress) -> None:
+    """First what everything stands on, then the topics, then the services, then who works with them."""
     try:
         await supervisor.start(parts.infrastructure)
         if parts.broker is not None:
@@ -86,6 +90,10 @@ async def _bring_up(supervisor: Supervisor, parts: Plan, progress: Progress) -> 
         await supervisor.start(parts.services)
     except ExceptionGroup as failures:
         raise _most_telling(failures) from failures
+    intake = next((service for service in parts.services if service.name == "intake"), None)
+    if intake is not None and options.people:
+        door = f"http://{HOST}:{intake.around.doors[intake.name].http}"
+        progress.say(Notice("people", "ready", await people.register(door, parts.issuer, Users.read())))
 
 
 def _most_telling(failures: ExceptionGroup[Exception]) -> Exception:

@@ -7,6 +7,7 @@ system's folder for temporary files that survive a reboot, and `.state` becomes 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pwd
@@ -91,13 +92,19 @@ class State:
 
     def create(self) -> None:
         """Lay out the folder, and link to it from the project when it had to move."""
-        private(self.folder)
-        for path in (self.log, self.secrets, self.identity, self.keys, self.held):
-            path.mkdir(exist_ok=True)
-            path.chmod(0o700)
-        if self.pointer is not None:
-            self.pointer.unlink(missing_ok=True)
-            self.pointer.symlink_to(self.folder)
+        try:
+            private(self.folder)
+            for path in (self.log, self.secrets, self.identity, self.keys, self.held):
+                path.mkdir(exist_ok=True)
+                path.chmod(0o700)
+            if self.pointer is not None:
+                self.pointer.unlink(missing_ok=True)
+                self.pointer.symlink_to(self.folder)
+        except OSError as error:
+            raise StackError(
+                f"the state folder {self.folder} cannot be used: {error.strerror or error};"
+                " set AID_STATE to a folder of your own"
+            ) from error
 
     @property
     def log(self) -> Path:
@@ -154,3 +161,15 @@ def write_private(path: Path, content: bytes, owner: User | None = None) -> None
             os.fchown(descriptor, owner.uid, owner.gid)
         file.write(content)
     scratch.replace(path)
+
+
+def launcher(state: State) -> int | None:
+    """The process id of the launcher that holds this state folder; None when none does."""
+    if not state.lock.exists():
+        return None
+    with state.lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(file.read() or 0) or None
+    return None

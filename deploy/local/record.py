@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from dataclasses import asdict, dataclass, field
 
+from deploy.local import reach
 from deploy.local.errors import StackError
-from deploy.local.paths import State
+from deploy.local.paths import State, launcher
 from deploy.local.ports import HOST
 from deploy.local.postgres import Cluster
 from deploy.local.service import Doors
@@ -43,21 +43,11 @@ class Record:
     def read(cls, state: State) -> Record:
         """The record of the running stack; an error that says what to do when none runs."""
         if launcher(state) is None:
-            raise StackError(f"no stack runs in {state.folder}; `make up` starts one")
+            demo = reach.demo_beside(state)
+            beside = "" if demo is None else f"\nthe demo's network runs: {reach.make(demo, 'status')}"
+            raise StackError(f"no stack runs in {state.folder}; `make up` starts one{beside}")
         if not state.record.exists():
             raise StackError(f"the stack in {state.folder} is not ready; its log is {state.log}/launcher.log")
         fields = json.loads(state.record.read_text())
         fields["services"] = {name: Doors(**doors) for name, doors in fields["services"].items()}
         return cls(**fields)
-
-
-def launcher(state: State) -> int | None:
-    """The process id of the launcher that holds this state folder; None when none does."""
-    if not state.lock.exists():
-        return None
-    with state.lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return int(file.read() or 0) or None
-    return None

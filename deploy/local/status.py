@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psutil
 from rich.console import Console
 
-from deploy.local import clock
+from deploy.local import clock, reach
 from deploy.local.paths import State
 from deploy.local.ports import HOST
 from deploy.local.record import Record
@@ -73,7 +73,10 @@ def show(state: State, record: Record, console: Console) -> None:
         lines.append(f"{process.part:<20} {condition:>8} {_mib(process.pss):>9}  {address}")
     lines.append(f"clock   {clock.now(state):%Y-%m-%d %H:%M:%SZ} ({kind})")
     lines.append(f"logs    {state.log}")
-    lines.append(f"tokens  python -m deploy.local token {'|'.join(Users.read().users)}")
+    lines.append(f"users   {', '.join(Users.read().users)}")
+    lines.append(f"token   {reach.command(state, 'token', 'officer')}")
+    if (demo := reach.demo_beside(state)) is not None:
+        lines.append(f"demo    its network runs too: {reach.make(demo, 'status')}")
     console.print("\n".join(lines), soft_wrap=True, markup=False)
 
 

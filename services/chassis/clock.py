@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from services.chassis.errors import MisconfiguredError
+
 _OFFSET = struct.Struct("<q")
 
 
@@ -37,8 +39,11 @@ class SteppedClock:
     """
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self._mapped = mmap.mmap(file.fileno(), _OFFSET.size, access=mmap.ACCESS_READ)
+        try:
+            with path.open("rb") as file:
+                self._mapped = mmap.mmap(file.fileno(), _OFFSET.size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise MisconfiguredError(f"{path} (AID_CLOCK__FILE) is no stepped clock: {error}") from error
 
     def offset(self) -> timedelta:
         return timedelta(microseconds=_OFFSET.unpack_from(self._mapped)[0])

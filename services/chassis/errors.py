@@ -49,6 +49,11 @@ class AidError(Exception):
         self.details = details
 
 
+class MisconfiguredError(ValueError):
+    """What the process was told from outside cannot be used. The message is logged: it names the setting or file and
+    what is wrong with it, never what a secret says."""
+
+
 def invalid(reason: str, message: str, **details: str) -> AidError:
     return AidError(Kind.INVALID, reason, message, **details)
 

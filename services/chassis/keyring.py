@@ -16,6 +16,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import BaseModel
 
+from services.chassis.errors import MisconfiguredError
+
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _NAME_BYTES: Final = 8
@@ -126,9 +128,17 @@ class FileKeys:
         return wrapped[:_NAME_BYTES] != self._first
 
     def _read(self) -> None:
-        raws = [base64.b64decode(line, validate=True) for line in self._file.read_text().split()]
-        if not raws or any(len(raw) != _KEY_BYTES for raw in raws):
-            raise ValueError(f"{self._file.name} holds no key, or one of another length")
+        """Raises MisconfiguredError, which names the file and never quotes it."""
+        where = f"{self._file} (AID_KEYRING__FILE)"
+        try:
+            lines = self._file.read_bytes().split()
+        except OSError as error:
+            raise MisconfiguredError(f"{where} cannot be read: {error.strerror}") from None
+        if not lines:
+            raise MisconfiguredError(
+                f"{where} is empty: it must hold a key of {_KEY_BYTES} bytes as base64, one a line"
+            )
+        raws = [_raw(line, f"{where}, key {number}") for number, line in enumerate(lines, 1)]
         self._first = _name(raws[0])
         self._keys = {_name(raw): DataKey(raw) for raw in raws}
 
@@ -182,6 +192,16 @@ def _agency_context(agency: str) -> str:
 
 def _person_context(person: str) -> str:
     return f"person-key:{person}"
+
+
+def _raw(line: bytes, which: str) -> bytes:
+    try:
+        raw = base64.b64decode(line, validate=True)
+    except ValueError:
+        raise MisconfiguredError(f"{which} is not base64") from None
+    if len(raw) != _KEY_BYTES:
+        raise MisconfiguredError(f"{which} has {len(raw)} bytes instead of {_KEY_BYTES}")
+    return raw
 
 
 def _name(raw: bytes) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import TextIO
 
 from services.chassis import tracing
-from services.chassis.errors import AidError
+from services.chassis.errors import AidError, MisconfiguredError
 
 _FIELDS = "aid_fields"
 # Libraries whose log arguments are brokers, topics, groups and ports. Of others only the template is kept.
@@ -84,10 +84,14 @@ class JsonFormatter(logging.Formatter):
 
 
 def described(error: BaseException) -> dict[str, object]:
-    """An exception without its message, which may quote data: its class, its code and where it was raised."""
+    """An exception without its message, which may quote data: its class, its code and where it was raised.
+    Only what is wrong with the configuration is said in words.
+    """
     description: dict[str, object] = {"class": f"{type(error).__module__}.{type(error).__qualname__}"}
     if isinstance(error, AidError):
         description["reason"] = error.reason
+    if isinstance(error, MisconfiguredError):
+        description["message"] = str(error)
     for code in ("sqlstate", "constraint_name", "errno"):
         if (value := getattr(error, code, None)) is not None:
             description[code] = value

@@ -13,6 +13,7 @@ import yaml
 from services.chassis import tracing
 from services.chassis.call import Call
 from services.chassis.envelope import Announcement, Received
+from services.chassis.errors import MisconfiguredError
 from services.chassis.ids import random_id, uuid7
 
 RESTRICTED = "restricted"
@@ -49,7 +50,10 @@ class Topics:
     @classmethod
     def load(cls, path: Path) -> Topics:
         """Read `topics.yaml`; raises ValueError when a topic lacks or mistypes a field."""
-        declared = yaml.safe_load(path.read_text())["topics"]
+        try:
+            declared = yaml.safe_load(path.read_text())["topics"]
+        except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+            raise MisconfiguredError(f"{path} (AID_TOPICS__FILE) declares no topics: {error}") from error
         return cls({name: _topic(name, fields) for name, fields in declared.items()})
 
     def __iter__(self) -> Iterator[Topic]:
@@ -126,4 +130,4 @@ def _topic(name: str, fields: dict[str, Any]) -> Topic:
         lists = {each: tuple(fields[each]) for each in ("consumers", "events")}
         return Topic(**{**fields, **lists, "name": name})
     except (KeyError, TypeError) as error:
-        raise ValueError(f"topic {name}: {error}") from error
+        raise MisconfiguredError(f"topic {name}: {error}") from error

@@ -28,9 +28,9 @@ from deploy.kafka.topics import read as declared_topics
 from deploy.local import clock, control, topics
 from deploy.local.errors import StackError
 from deploy.local.identity import AUDIENCE, ISSUER, Issuer
-from deploy.local.paths import PROJECT, State
+from deploy.local.paths import PROJECT, State, launcher
 from deploy.local.ports import HOST
-from deploy.local.record import Record, launcher
+from deploy.local.record import Record
 from deploy.local.service import Doors
 from services.chassis.database import DatabaseSettings
 from services.chassis.identity import Identity, IdentitySettings

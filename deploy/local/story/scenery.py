@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 from aid.common.v1 import common_pb2 as common
-from aid.intake.v1 import intake_pb2 as intake
 from aid.logistics.v1 import logistics_pb2 as logistics
 from aid.matching.v1 import matching_pb2 as matching
 
+from deploy.local.people import registrations
 from deploy.local.story.stage import Stage, expect
 from deploy.local.users import Users
 
@@ -43,16 +43,8 @@ async def set_up(stage: Stage, users: Users) -> str:
 
 
 async def agencies(stage: Stage, users: Users) -> None:
-    for agency in users.agencies.values():
-        request = intake.RegisterAgencyRequest(
-            agency_id=agency.id,
-            name=agency.name,
-            type=intake.AgencyType.Value(f"AGENCY_TYPE_{agency.type.upper()}"),
-        )
-        await stage.doors.rpc("operator", "intake", "RegisterAgency", request, intake.RegisterAgencyResponse)
-    for user in users.users.values():
-        worker = intake.RegisterWorkerRequest(worker=user.subject, agency_id=user.agency)
-        await stage.doors.rpc("operator", "intake", "RegisterWorker", worker, intake.RegisterWorkerResponse)
+    for path, body in registrations(users):
+        await stage.doors.http("operator", "intake", "POST", path, body)
 
 
 async def places(stage: Stage) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from services.chassis import ids
 from services.chassis.clock import FixedClock, SteppedClock, SystemClock, wall
+from services.chassis.errors import MisconfiguredError
 
 
 def write(file: Path, offset: timedelta) -> None:
@@ -36,7 +37,7 @@ def test_a_stepped_clock_sees_each_advance_at_once_and_goes_on_at_real_speed(tmp
 
 
 def test_a_stepped_clock_without_its_file_does_not_fall_back_to_wall_time(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(MisconfiguredError, match="AID_CLOCK__FILE"):
         SteppedClock(tmp_path / "clock")
 
 

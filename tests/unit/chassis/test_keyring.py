@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.errors import MisconfiguredError
 from services.chassis.keyring import DataKey, FileKeys, Keyring, KeyringSettings, UnreadableError
 
 
@@ -83,7 +84,18 @@ async def test_a_key_that_is_renewed_is_two_until_the_old_one_goes(file: Path) -
 @pytest.mark.parametrize("length", [0, 16, 31, 33, 64])
 def test_a_line_of_another_length_is_no_key(file: Path, length: int) -> None:
     file.write_text(base64.b64encode(os.urandom(length)).decode() + "\n")
-    with pytest.raises(ValueError, match="holds no key"):
+    with pytest.raises(MisconfiguredError, match="is empty" if length == 0 else f"key 1 has {length} bytes"):
+        FileKeys(file)
+
+
+def test_what_is_no_key_is_named_by_its_file_and_line_and_never_quoted(file: Path) -> None:
+    file.write_bytes(base64.b64encode(os.urandom(32)) + b"\nRUBBISH\xff\n")
+    with pytest.raises(MisconfiguredError) as caught:
+        FileKeys(file)
+    assert str(caught.value) == f"{file} (AID_KEYRING__FILE), key 2 is not base64"
+    assert caught.value.__cause__ is None
+    file.unlink()
+    with pytest.raises(MisconfiguredError, match="cannot be read: No such file"):
         FileKeys(file)
 
 

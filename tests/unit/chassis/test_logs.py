@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.chassis import logs, tracing
-from services.chassis.errors import missing
+from services.chassis.errors import MisconfiguredError, missing
 
 
 @pytest.fixture
@@ -54,6 +54,12 @@ def test_an_exception_is_its_class_and_place_without_its_words(stream: io.String
     outer, inner = line["error"]
     assert (outer["class"], inner["class"]) == ("builtins.RuntimeError", "builtins.ValueError")
     assert any("test_logs.py" in frame and "fail" in frame for frame in outer["stack"])
+
+
+def test_what_is_wrong_with_the_configuration_is_said_in_words(stream: io.StringIO) -> None:
+    logs.logger("x").error("died", error=MisconfiguredError("/run/kek (AID_KEYRING__FILE) is empty"))
+    (line,) = lines(stream)
+    assert line["error"][0]["message"] == "/run/kek (AID_KEYRING__FILE) is empty"
 
 
 def test_what_may_be_known_of_an_exception_is_kept(stream: io.StringIO) -> None:
