@@ -14,7 +14,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.chassis import discretion
 from services.chassis.call import Principal
 from services.chassis.errors import AidError
-from services.intake.adapters.cases import APPROACH_ALL
 from services.intake.domain.refusal import Refusal
 from tests.support.intake import (
     ADVOCATE,
@@ -223,13 +222,3 @@ async def test_a_case_of_another_agency_is_reported_for_by_whom_the_hub_assigned
     assert await reported(intake, hiding) == [answers[1].need_id]
     assert await intake.database.pool.fetchval(TRANSACTIONS) == 2
     assert {name for name, mark in marks.items() if mark.hushed} == {"hiding"}
-
-
-async def test_each_of_many_cases_is_looked_up_by_its_id(intake: Intake) -> None:
-    """However few rows the planner believes that a policy lets through, it does not read all cases instead."""
-    await a_case(intake)
-    four = [[None] * 3 for _ in range(4)]
-    plan = await intake.database.pool.fetch(f"EXPLAIN {APPROACH_ALL}", *four, NOON)
-    said = "\n".join(row[0] for row in plan)
-    assert "(case_id = asked.case_id)" in said
-    assert "Join Filter: (household" not in said

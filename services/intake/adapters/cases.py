@@ -45,7 +45,7 @@ LEFT JOIN (case_file JOIN household USING (household_id)) ON case_file.case_id =
 """
 # The same for many, in their order. Each case is looked up by its id (OFFSET 0): a planner that believes a policy lets
 # hardly a row through would rather read all cases of all agencies first.
-APPROACH_ALL = f"""
+_APPROACH_ALL = f"""
 SELECT {OWN_AGENCY}, works_for, its.*, taken IS NOT NULL AS taken
 FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[]) WITH ORDINALITY
      AS asked (agency_id, subject, case_id, need_id, nth)
@@ -156,7 +156,7 @@ class PostgresCases:
         """Look up many at once, of one scope; `approach` then answers each of them from that."""
         every = list(dict.fromkeys(approaching))
         rows = await self._work.peek(
-            APPROACH_ALL,
+            _APPROACH_ALL,
             [uuid_or_none(asker.agency) for _, asker, _ in every],
             [asker.worker for _, asker, _ in every],
             [case_id for case_id, _, _ in every],
