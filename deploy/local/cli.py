@@ -136,7 +136,7 @@ def _up(state: State, arguments: argparse.Namespace) -> None:
 
 
 def _up_in_background(state: State, arguments: argparse.Namespace) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if launcher(state) is None:
         options = ["--patience", str(arguments.patience)]
         options += ["--stepped"] if arguments.stepped else []
