@@ -126,7 +126,7 @@ async def test_what_became_urgent_stays_so_when_the_need_is_changed(world: World
     for rests in (None, "2026-03-09"):  # told again it is no news, and nobody is asked again
         await pool.execute("UPDATE need SET rests_until = $1::text::timestamptz", rests)
         await world.hear(intake.NeedChanged(case_id=case_id, need=changed, facts=facts()))
-        row = await pool.fetchrow("SELECT nights, urgency, rests_until IS NOT NULL FROM need")
+        [row] = await pool.fetch("SELECT nights, urgency, rests_until IS NOT NULL FROM need")
         assert tuple(row) == (3, "soon", rests is not None)
     tonight = lodging(3, need_id=planned.need_id)
     await world.hear(intake.NeedChanged(case_id=case_id, need=tonight, facts=facts()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from services.matching.application.ports import MatchingWork
 from services.matching.application.propose import proposed, taken_by
@@ -12,7 +12,7 @@ from services.matching.application.share_place import Needs, apportioned, nights
 from services.matching.application.views import StandingNeed
 from services.matching.domain.events import NeedUnmatched
 from services.matching.domain.ids import NeedId, OfferId
-from services.matching.domain.matcher import Found, Placement, match, requests_of
+from services.matching.domain.matcher import Found, Placement, match, window_of
 from services.matching.domain.needs import NeedState, Unmatched, WaitingNeed, tier
 from services.matching.domain.referrals import Referral
 
@@ -108,6 +108,5 @@ def _prioritised(work: MatchingWork, each: StandingNeed) -> WaitingNeed:
 
 def window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]:
     """From the first night that any of them asks for to the day after the last."""
-    requests = [one for each in candidates for one in requests_of(each.need, each.facts, today)]
-    first = min(request.from_date for request in requests)
-    return first, max(request.last_night for request in requests) + timedelta(days=1)
+    windows = [window_of(each.need, today) for each in candidates]
+    return min(first for first, _ in windows), max(until for _, until in windows)

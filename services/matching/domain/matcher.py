@@ -48,11 +48,21 @@ def requests_of(need: Need, facts: Facts, today: date) -> Iterator[Request]:
     """
     first = request_of(need, facts, today)
     yield first
-    if need.latest_date is not None:
-        later = min((need.latest_date - first.from_date).days, MOST_LATER_STARTS)
-        yield from (
-            replace(first, from_date=first.from_date + timedelta(days=day)) for day in range(1, later + 1)
-        )
+    for day in range(1, later_starts(need, first.from_date) + 1):
+        yield replace(first, from_date=first.from_date + timedelta(days=day))
+
+
+def later_starts(need: Need, first_night: date) -> int:
+    """On how many nights after that one it may begin, too."""
+    if need.latest_date is None:
+        return 0
+    return max(0, min((need.latest_date - first_night).days, MOST_LATER_STARTS))
+
+
+def window_of(need: Need, today: date) -> tuple[date, date]:
+    """The first night that it may take, and the day after the last."""
+    first = max(need.from_date or today, today)
+    return first, first + timedelta(days=later_starts(need, first) + need.nights)
 
 
 def match(

@@ -8,6 +8,7 @@ from uuid import UUID
 from aid.common.v1 import common_pb2 as common
 from aid.matching.v1 import matching_pb2 as matching
 
+from services.chassis.ids import parsed
 from services.matching.domain.household import Facts
 from services.matching.domain.ids import CaseId, NeedId
 from services.matching.domain.needs import PLACE_KINDS, UNSERVED_KINDS, Kind, Need, Urgency
@@ -41,7 +42,7 @@ LONGEST_NEED_NIGHTS = 366
 def uuid(text: str, field: str) -> UUID:
     """A UUID; the refusal names the field, never its value."""
     try:
-        return UUID(text)
+        return parsed(text)
     except ValueError:
         raise invalid(f"{field}-invalid", f"The {field} is a UUID.") from None
 
