@@ -30,6 +30,7 @@ from tests.support.intake import (
     OPERATOR,
     OUTREACH,
     Intake,
+    household,
     lodging,
     new_id,
     opened_intake,
@@ -64,7 +65,7 @@ async def accepted(intake: Intake, case_id: str, *, first: int, nights: int) -> 
     """The need for which a place from that day on is agreed on; nobody has moved in."""
     request = messages.ReportNeedRequest(case_id=case_id, need=lodging(nights, from_date=day(first)))
     need_id: str = (await intake.ask("ReportNeed", request, OUTREACH)).need_id
-    of = {"case_id": case_id, "referral_id": new_id(), "need_id": need_id}
+    of: dict[str, Any] = {"case_id": case_id, "referral_id": new_id(), "need_id": need_id}
     proposed = matching.ReferralProposed(**of, from_date=day(first), nights=nights)
     proposed.expires_at.FromDatetime(NOON + timedelta(hours=2))
     await intake.hear(proposed, matching.ReferralAccepted(**of))
@@ -591,7 +592,9 @@ async def test_what_is_asked_of_a_household_in_hiding_that_nobody_is_assigned_to
     assert (left.case_id, left.arrival_code) == (opened.case_id, "")
     with pytest.raises(Refusal, match="nothing of that name"):
         await intake.ask(
-            "RecordFollowUp", stays.RecordFollowUpRequest(task_id=left.task_id, outcome=2), HUB_DESK
+            "RecordFollowUp",
+            stays.RecordFollowUpRequest(task_id=left.task_id, outcome=stays.FOLLOW_UP_OUTCOME_NOT_REACHED),
+            HUB_DESK,
         )
 
 
@@ -862,3 +865,96 @@ async def search_ended(intake: Intake, case_id: str) -> None:
     consent_id = (await intake.ask("RecordConsent", given, OUTREACH)).consent_id
     ended = consents.RevokeConsentRequest(case_id=case_id, consent_id=consent_id)
     await intake.ask("RevokeConsent", ended, OUTREACH)
+
+
+# What exports tell
+
+
+def exported(as_of: int, *exits: messages.ImportedExit, key: str = "h1", **changes: Any) -> Any:
+    """An export of that day: one household, which has left if it has an exit."""
+    fields: dict[str, Any] = {
+        "source_key": key, "agency_source_key": "o1", "household": household(unsheltered=False),
+        "person_source_keys": [f"{key}p1", f"{key}p2"], "opened_on": day(-60), "closed": bool(exits), "exits": exits,
+    }  # fmt: skip
+    return messages.ImportHouseholdsRequest(
+        source_id="hmis:exits", as_of=day(as_of), households=[messages.ImportedHousehold(**fields | changes)],
+        agencies=[messages.ImportedAgency(source_key="o1", name="Harbor")],
+    )  # fmt: skip
+
+
+def left(on: int, destination: int) -> messages.ImportedExit:
+    return messages.ImportedExit(entered_on=day(-60), exited_on=day(on), destination=destination, persons=2)
+
+
+async def imported(intake: Intake, request: messages.ImportHouseholdsRequest) -> str:
+    answer = await intake.ask("ImportHouseholds", request, OPERATOR)
+    case_id: str = answer.results[0].case_id
+    return case_id
+
+
+async def is_open(intake: Intake, case_id: str) -> bool:
+    closed_at = await intake.database.pool.fetchval(
+        "SELECT closed_at FROM case_file WHERE case_id = $1::text::uuid", case_id
+    )
+    return closed_at is None
+
+
+_WANTED = "SELECT from_date::text, urgency FROM need WHERE case_id = $1::text::uuid AND withdrawn_at IS NULL"
+
+
+@pytest.mark.parametrize(("destination", "urgency"), [(116, "tonight"), (101, "soon"), (118, "soon")])
+async def test_an_exit_to_the_street_keeps_the_case_open_and_looks_for_a_place(
+    intake: Intake, destination: int, urgency: str
+) -> None:
+    gone = left(0, destination)
+    known = await imported(intake, exported(-1))
+    assert await imported(intake, exported(0, gone)) == known
+    new = await imported(intake, exported(0, gone, key="h2"))
+    for case_id in (known, new):
+        assert await is_open(intake, case_id)
+        [need] = await intake.database.pool.fetch(_WANTED, case_id)
+        assert tuple(need) == (day(0), urgency)
+        assert not await told(intake, case_id, events.CaseClosed)
+    # What later exports say again neither closes the case nor looks once more.
+    await days_pass(intake, 10)
+    for after in (9, 10):
+        assert await imported(intake, exported(after, gone)) == known
+        assert await is_open(intake, known)
+        assert len(await intake.database.pool.fetch(_WANTED, known)) == 1
+
+
+async def test_an_exit_to_the_street_opens_a_closed_case_once(intake: Intake) -> None:
+    unknown, street = left(0, 99), left(0, 116)
+    case_id = await imported(intake, exported(-1))
+    await imported(intake, exported(0, unknown))
+    assert not await is_open(intake, case_id)
+    await days_pass(intake, 1)
+    assert await imported(intake, exported(1, street)) == case_id
+    assert await is_open(intake, case_id)
+    assert len(await told(intake, case_id, events.CaseReopened)) == 1
+    agency = await intake.database.pool.fetchval("SELECT agency_id::text FROM case_file")
+    worker = type(OUTREACH)("harbor", agency, frozenset({"case_manager"}))
+    await intake.ask("CloseCase", messages.CloseCaseRequest(case_id=case_id), worker)
+    await imported(intake, exported(2, street))
+    assert not await is_open(intake, case_id)
+
+
+async def test_an_exit_to_the_street_that_lies_back_is_history(intake: Intake) -> None:
+    case_id = await imported(intake, exported(-1, left(-8, 116)))
+    assert not await is_open(intake, case_id)
+    assert not await told(intake, case_id, events.NeedReported)
+
+
+async def test_an_exit_to_a_home_is_followed_up_from_its_day(intake: Intake) -> None:
+    home = left(-2, 410)
+    new = await imported(intake, exported(-1, home))
+    known = await imported(intake, exported(-3, key="h2"))
+    await imported(intake, exported(-1, home, key="h2"))
+    assert [await is_open(intake, each) for each in (new, known)] == [False, False]
+    await days_pass(intake, 40)
+    await imported(intake, exported(40, home, key="h2"))
+    await days_pass(intake, 140)
+    for case_id in (new, known):
+        assert [each.days for each in await told(intake, case_id, events.FollowUpDue)] == [30, 90, 180]
+    due = await intake.database.pool.fetch("SELECT due_on::text FROM task ORDER BY due_on, task_id")
+    assert [row["due_on"] for row in due] == [day(after) for after in (28, 28, 88, 88, 178, 178)]

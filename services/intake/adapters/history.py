@@ -1,5 +1,7 @@
 """What exports tell of a household's past, in PostgreSQL."""
 
+from datetime import date
+
 from services.chassis.ids import uuid7
 from services.chassis.work import Work
 from services.intake.domain.ids import AgencyId, CaseId, WorkerName
@@ -26,6 +28,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::date[], $5::smallint[], $6::
 WHERE NOT EXISTS (SELECT FROM living_situation AS told
                   WHERE told.case_id = new.case_id AND told.on_date = new.on_date AND told.code = new.code)
 """
+_EXITS = "SELECT exited_on, destination FROM outcome WHERE case_id = $1"
 _FORGET_OUTCOMES = "DELETE FROM outcome WHERE case_id = $1"
 _FORGET_REFERRALS = "DELETE FROM coordinated_entry WHERE case_id = $1"
 
@@ -33,6 +36,10 @@ _FORGET_REFERRALS = "DELETE FROM coordinated_entry WHERE case_id = $1"
 class PostgresHistory:
     def __init__(self, work: Work) -> None:
         self._work = work
+
+    async def exits(self, case_id: CaseId) -> set[tuple[date, int]]:
+        rows = await self._work.peek(_EXITS, case_id)
+        return {(row["exited_on"], row["destination"]) for row in rows}
 
     def keep(self, case_id: CaseId, agency_id: AgencyId, history: ImportedHistory, by: WorkerName) -> None:
         """Of a new case; what many cases have is written together."""

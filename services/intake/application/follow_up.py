@@ -18,6 +18,11 @@ async def follow_up_from(work: IntakeWork, case: Case, placed_on: date) -> None:
     if any(stay.from_date > placed_on for stay in stays):
         return
     work.clocks.disarm(case.case_id, FOLLOW_UP)
+    count_from(work, case, placed_on)
+
+
+def count_from(work: IntakeWork, case: Case, placed_on: date) -> None:
+    """Promise those of this placement, of a household that nothing was promised to or no more."""
     for about, day in follow_ups_of(placed_on, work.today):
         work.clocks.arm(case.case_id, case.agency_id, FOLLOW_UP, about, begins(day, work.zone))
 

@@ -6,6 +6,13 @@ from datetime import UTC, date, datetime, time
 
 from services.chassis.ids import uuid7
 from services.intake.application.household_changed import household_changed, known_persons
+from services.intake.application.imported_exit import (
+    comes_back,
+    count_from_home,
+    follow_exit,
+    news_of_exit,
+    stays_open,
+)
 from services.intake.application.open_case import needs_of
 from services.intake.application.ports import Imported, IntakeWork, KnownHousehold, NewCase
 from services.intake.application.reconcile_household import reconcile_household
@@ -13,7 +20,7 @@ from services.intake.domain.cases import Case
 from services.intake.domain.events import CaseClosed, CaseOpened, NeedReported
 from services.intake.domain.household import checked, facts_of
 from services.intake.domain.ids import AgencyId, CaseId, HouseholdId, NeedId, WorkerName
-from services.intake.domain.imports import ImportedHousehold, ImportOutcome, checked_import, mark
+from services.intake.domain.imports import ImportedHousehold, ImportOutcome, checked_import, last_exit, mark
 from services.intake.domain.refusal import invalid, refused
 
 
@@ -56,7 +63,11 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
         created = await create_case(work, source, returned, digest)
         work.imports.stay_away_too(case.case_id, created.case_id)
         return created
-    changed = await reconcile_household(work, case, row, source.as_of)
+    news = await news_of_exit(work, case.case_id, row)
+    as_it_is = replace(row, closed=False) if stays_open(work, case, row, news) else row
+    changed = await reconcile_household(work, case, as_it_is, source.as_of)
+    if news is not None:
+        await follow_exit(work, case.case_id, news, source.imported_by)
     work.history.replace(case.case_id, case.agency_id, row.history, source.imported_by)
     remembered = Imported(case.household_id, case.case_id, digest)
     work.imports.remember(source.source_id, row.source_key, remembered)
@@ -98,6 +109,8 @@ async def create_case(
     case_id, household_id = CaseId(uuid7()), HouseholdId(uuid7())
     facts = facts_of(row.household, source.as_of, revision=1)
     code = await work.cases.free_arrival_code(case_id) if facts.confidential else None
+    back = comes_back(work, row)
+    closed = row.closed and not back
     needs = () if row.closed else needs_of(row.needs, max(source.as_of, work.today))
     opened_at = datetime.combine(row.opened_on, time(), UTC)
     new = NewCase(
@@ -111,17 +124,21 @@ async def create_case(
         needs=needs,
         import_marks=tuple(mark(request) for request in row.needs[: len(needs)]),
         assigned=False,
-        closed_at=work.now if row.closed else None,
+        closed_at=work.now if closed else None,
     )
     await work.cases.open(new)
     work.history.keep(case_id, new.agency_id, row.history, source.imported_by)
     work.imports.remember(source.source_id, row.source_key, Imported(household_id, case_id, digest))
     work.tell(CaseOpened(case_id, facts), occurred_at=opened_at)
     work.tell(*(NeedReported(case_id, need, facts, code) for need in needs))
-    if row.closed:
+    case = new.as_case(work.now)
+    if closed:
         work.tell(CaseClosed(case_id))
+        count_from_home(work, case, row)
     else:
-        await household_changed(work, new.as_case(work.now), None, new.known)
+        await household_changed(work, case, None, new.known)
+    if back and (left := last_exit(row)) is not None:
+        await follow_exit(work, case_id, left, source.imported_by)
     return ImportedCase(case_id, tuple(need.need_id for need in needs), ImportOutcome.CREATED)
 
 

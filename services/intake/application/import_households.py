@@ -9,6 +9,7 @@ from services.intake.application.import_household import (
     create_case,
     digest_of,
 )
+from services.intake.application.imported_exit import comes_back
 from services.intake.application.ports import Imported, IntakeWork
 from services.intake.domain.ids import CaseId
 from services.intake.domain.imports import ImportedHousehold, ImportOutcome
@@ -45,6 +46,8 @@ async def _one(
     work: IntakeWork, source: ImportSource, row: ImportedHousehold, known: Imported | None
 ) -> ImportedCase | None:
     digest = digest_of(work, source, row)
+    if known is None and comes_back(work, row):
+        return None
     if known is None:
         return await create_case(work, source, row, digest)
     return ImportedCase(known.case_id, (), ImportOutcome.UNCHANGED) if known.digest == digest else None

@@ -299,6 +299,10 @@ class Imports(Protocol):
 
 
 class History(Protocol):
+    async def exits(self, case_id: CaseId) -> set[tuple[date, int]]:
+        """Those that exports told of so far: their days and destinations."""
+        ...
+
     def keep(
         self, case_id: CaseId, agency_id: AgencyId, history: ImportedHistory, by: WorkerName
     ) -> None: ...

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 
+from services.intake.domain.followups import HOMELESS, NEWS
 from services.intake.domain.household import MOST_PERSONS, Household
 from services.intake.domain.needs import Need, NeedKind, NeedRequest
 from services.intake.domain.refusal import invalid
@@ -31,6 +32,11 @@ class ImportedExit:
     exited_on: date
     destination: int
     persons: int
+
+    @property
+    def to_the_street(self) -> bool:
+        """Also to a shelter: they are homeless still."""
+        return self.destination in HOMELESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,17 @@ class ImportedHousehold:
     closed: bool
     content: bytes = field(repr=False)
     history: ImportedHistory = field(default=ImportedHistory(), repr=False)
+
+
+def last_exit(row: ImportedHousehold) -> ImportedExit | None:
+    """Where a household went that has left; None while it is there, or when nobody said."""
+    exits = row.history.exits if row.closed else ()
+    return max(exits, key=lambda left: (left.exited_on, left.to_the_street), default=None)
+
+
+def returned(left: ImportedExit, today: date) -> bool:
+    """Whether this exit means that they have nowhere to sleep now. What lies back is history."""
+    return left.to_the_street and today - NEWS <= left.exited_on <= today
 
 
 def checked_import(row: ImportedHousehold) -> ImportedHousehold:
