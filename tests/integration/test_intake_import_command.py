@@ -104,6 +104,7 @@ async def test_the_sample_is_taken_over_once(network: Network, tmp_path: Path) -
     assert "82 can be slept in" in first.out
     assert re.search(r"4 needs: \d placed, \d not placed", first.out)
     assert first.out.endswith("taken over\n")
+    assert "--report" not in first.out
     written = report.read_text()
     assert "refused (victim-service-provider)" in written
     assert re.search(r"Project\.csv, line \d+: refused", written)
@@ -112,6 +113,30 @@ async def test_the_sample_is_taken_over_once(network: Network, tmp_path: Path) -
     assert again.row("offers")[:2] == (0, 0)
     assert again.row("places taken") == (0, 0, 7, 0)
     assert again.out.endswith("taken over before; nothing has changed\n")
+    assert re.search(r"^refused 1 lines of Project\.csv: victim-service-provider$", again.out, re.MULTILINE)
+    assert re.search(r"^  Project\.csv:\d+ victim-service-provider: ", again.out, re.MULTILINE)
+    assert 'OPTIONS="--report FILE"' in again.out
+
+
+async def test_an_export_of_which_all_is_refused_says_so(network: Network, tmp_path: Path) -> None:
+    """Another region's export, all of whose projects are a victim service provider's."""
+    organisations = (SAMPLE / "Organization.csv").read_text().splitlines()
+    where = organisations[0].split(",").index("VictimServiceProvider")
+    rows_of = [line.split(",") for line in organisations[1:]]
+    hidden = [",".join([*row[:where], "1", *row[where + 1 :]]) for row in rows_of]
+    export = (SAMPLE / "Export.csv").read_text().splitlines()
+    source = export[0].split(",").index("SourceID")
+    said = export[1].split(",")
+    said[source] = "another region"
+    given = copy(
+        tmp_path / "hidden",
+        Organization="\n".join([organisations[0], *hidden]),
+        Export="\n".join([export[0], ",".join(said)]),
+    )
+    ended = await network.run(given)
+    assert (ended.code, ended.err) == (65, "nothing was taken over: all of it was refused\n"), ended
+    assert len(re.findall(r"^  \S+\.csv:\d+ ", ended.out, re.MULTILINE)) == 10
+    assert re.search(r"^  and \d+ more$", ended.out, re.MULTILINE)
 
 
 async def test_without_addresses_it_finds_the_local_stack_and_mints_its_token(network: Network) -> None:

@@ -70,6 +70,12 @@ class Account:
         counters = (self.offers, self.households, self.occupancies)
         return self.ended + sum(counter["created"] + counter["changed"] for counter in counters)
 
+    @property
+    def kept(self) -> int:
+        """Rows that are there now, whether by this import or by one before."""
+        counters = (self.offers, self.households, self.occupancies)
+        return sum(counter.total() - counter["refused"] for counter in counters)
+
 
 def show(console: Console, reading: Reading, account: Account, outcomes: Outcomes) -> None:
     """What was sent and what became of it."""

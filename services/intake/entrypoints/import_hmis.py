@@ -1,9 +1,9 @@
 """`make import FILE=…`: take over a HMIS CSV export through the public doors of the running network.
 
 It may be run again at any time: whatever was taken over before is recognised and left as it is.
-Exit codes: 0 taken over; 2 the command line is wrong; 65 the export cannot be trusted and nothing was
-written; 66 there is no such export; 69 a service cannot be reached, 77 it does not let this caller import,
-70 it failed (the last line then says how to go on); 130 interrupted, likewise.
+Exit codes: 0 taken over; 2 the command line is wrong; 65 the export cannot be trusted, or all of it was
+refused, and nothing was written; 66 there is no such export; 69 a service cannot be reached, 77 it does not
+let this caller import, 70 it failed (the last line then says how to go on); 130 interrupted, likewise.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from services.intake.entrypoints.import_export import Read, Reading, Sentences
 from services.intake.entrypoints.import_outcomes import Outcomes
 from services.intake.entrypoints.import_parcels import Parcels
 from services.intake.entrypoints.import_progress import Shown
+from services.intake.entrypoints.import_refused import refused_lines
 from services.intake.entrypoints.import_run import Import
 from services.intake.entrypoints.rules import SERVICE
 
@@ -71,18 +72,26 @@ def _import(console: Console, reading: Reading, sentences: Sentences, asked: arg
         with Shown(console) as shown:
             outcomes = asyncio.run(_run(reading, asked, account, shown, running))
         show(console, reading, account, outcomes)
-        code, ending = (
-            TAKEN_OVER,
-            "taken over" if account.changed else "taken over before; nothing has changed",
-        )
+        code, ending = _ended(reading, account)
     except KeyboardInterrupt:
         code, ending = INTERRUPTED, f"interrupted; {_go_on(running)}"
     except AidError as error:
         code = CODES.get(error.kind, FAILED)
         ending = f"{error.reason}: {error.message} {_go_on(running)}"
+    for line in refused_lines(reading, account, reported=asked.report is not None):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if asked.report:
         write_report(asked.report, sentences, reading, account, outcomes)
     return said(code, ending)
+
+
+def _ended(reading: Reading, account: Account) -> tuple[int, str]:
+    """The exit code and last line of an import that went through."""
+    if account.changed:
+        return TAKEN_OVER, "taken over"
+    if not account.kept and (reading.report.refusals or account.refusals.many):
+        return UNTRUSTED, "nothing was taken over: all of it was refused"
+    return TAKEN_OVER, "taken over before; nothing has changed"
 
 
 async def _run(
