@@ -194,3 +194,66 @@ async def test_a_merged_case_goes_by_the_name_that_the_kept_one_has_now(intake: 
     )
     await intake.ask("ChangePerson", change, OUTREACH)
     assert before != await key(intake, kept) == await key(intake, merged)
+
+
+async def seen(intake: Intake, case_id: str) -> Any:
+    request = households.GetHouseholdRequest(case_id=case_id)
+    return (await intake.ask("GetHousehold", request, OUTREACH)).household
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+async def test_adults_who_part_are_not_led_to_each_other_by_another_entry(intake: Intake, gone: int) -> None:
+    """Whoever left, and though another agency has the two together still."""
+    one, two = ("Jonas", f"Abend {gone}", "1980-01-01"), ("Nadia", f"Abend {gone}", "1982-02-02")
+    first = await opened(intake, person(*one), person(*two, 3))
+    together = [
+        await opened(intake, person(*two), person(*one, 3), who=MANAGER),
+        await opened(intake, person(*one), person(*two, 3), who=MANAGER),
+    ]
+    assert len({await key(intake, each) for each in (first, *together)}) == 1
+    view = await seen(intake, first)
+    await intake.ask(
+        "RemovePerson",
+        households.RemovePersonRequest(
+            case_id=first, expected_revision=view.revision, person_id=view.persons[gone].person_id
+        ),
+        OUTREACH,
+    )
+    alone = await key(intake, first)
+    assert alone not in {"", *[await key(intake, each) for each in together]}
+    view = await seen(intake, first)
+    change = households.HouseholdChange(wheelchair=True)
+    await intake.ask(
+        "ChangeHousehold",
+        households.ChangeHouseholdRequest(case_id=first, expected_revision=view.revision, change=change),
+        OUTREACH,
+    )
+    assert await key(intake, first) == alone, "what changes later leads nowhere either"
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+async def test_a_household_that_is_split_becomes_two_with_a_name_each(intake: Intake, gone: int) -> None:
+    one, two = ("Jonas", f"Morgen {gone}", "1980-01-01"), ("Nadia", f"Morgen {gone}", "1982-02-02")
+    first = await opened(intake, person(*one), person(*two, 3))
+    together = await opened(intake, person(*two), person(*one, 3), who=MANAGER)
+    view = await seen(intake, first)
+    split = households.SplitHouseholdRequest(
+        case_id=first, expected_revision=view.revision, person_ids=[view.persons[gone].person_id]
+    )
+    other = (await intake.ask("SplitHousehold", split, OUTREACH)).case_id
+    assert len({await key(intake, each) for each in (first, other, together)}) == 3
+
+
+async def test_a_child_that_leaves_changes_no_name(intake: Intake) -> None:
+    one, child = person("Jonas", "Mittag", "1980-01-01"), person("Ivo", "Mittag", "2020-03-01", 2)
+    first = await opened(intake, one, child)
+    together = await opened(intake, one, child, who=MANAGER)
+    view = await seen(intake, first)
+    await intake.ask(
+        "RemovePerson",
+        households.RemovePersonRequest(
+            case_id=first, expected_revision=view.revision, person_id=view.persons[1].person_id
+        ),
+        OUTREACH,
+    )
+    assert await key(intake, first) == await key(intake, together)

@@ -34,10 +34,11 @@ FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS new (household_id, agency_id
 ON CONFLICT DO NOTHING
 """
 _KEEP = """
-INSERT INTO keystore.one_place (household_id, agency_id, own, revision)
-SELECT household_id, agency_id, own, revision
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[]) AS new (household_id, agency_id, own, revision)
-ON CONFLICT (household_id) DO UPDATE SET own = EXCLUDED.own, revision = EXCLUDED.revision
+INSERT INTO keystore.one_place (household_id, agency_id, own, shared, revision)
+SELECT household_id, agency_id, own, shared, revision
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[])
+     AS new (household_id, agency_id, own, shared, revision)
+ON CONFLICT (household_id) DO UPDATE SET own = EXCLUDED.own, shared = EXCLUDED.shared, revision = EXCLUDED.revision
 """
 _LOSE = "DELETE FROM keystore.household_token WHERE household_id = $1 AND token <> ALL ($2::bytea[])"
 _SHARE = """
@@ -80,6 +81,7 @@ class PostgresOnePlaces:
         self._anchors: dict[bytes, UUID | None] = {}
         self._names: dict[CaseId, OnePlace] = {}
         self._untold: dict[CaseId, Facts] = {}
+        self._parted: set[CaseId] = set()
         self._told: dict[int, tuple[Household, tuple[bytes, ...]]] = {}
 
     def named(self, event: CaseEvent) -> CaseEvent:
@@ -102,6 +104,11 @@ class PostgresOnePlaces:
     def untold(self) -> list[CaseEvent]:
         return [events.HouseholdChanged(case_id, facts) for case_id, facts in self._untold.items()]
 
+    def part(self, *cases: CaseId) -> None:
+        """They are kept in this work after adults parted. Somebody elsewhere may have entered them as they were:
+        from now on each goes by a name that is nobody else's, whatever it is called."""
+        self._parted.update(cases)
+
     async def look(self, households: Collection[Household]) -> None:
         """Look up many at once, for whoever opens many cases in one work."""
         await self._look([token for each in households for token in self._tokens(each)])
@@ -120,7 +127,8 @@ class PostgresOnePlaces:
         case_id, household_id, agency_id = case.case_id, case.household_id, case.agency_id
         standing = await self._standing(household_id)
         tokens = self._tokens(known.household)
-        if known.household.confidential == (standing.own is None) and standing.tokens == set(tokens):
+        same = known.household.confidential == (standing.own is None) and standing.tokens == set(tokens)
+        if same and case_id not in self._parted:
             return
         if case.closed_at is None:
             self._untold[case_id] = known.facts
@@ -185,8 +193,9 @@ class PostgresOnePlaces:
         standing: _Standing,
     ) -> None:
         revision = standing.revision + 1
-        self._work.collect(_KEEP, household_id, agency_id, own, revision)
-        key = None if own is None else standing.shared or own
+        shared = random_id() if case_id in self._parted else standing.shared
+        self._work.collect(_KEEP, household_id, agency_id, own, shared, revision)
+        key = None if own is None else shared or own
         self._names[case_id] = OnePlace(key, revision)
 
     def _tokens(self, household: Household) -> tuple[bytes, ...]:

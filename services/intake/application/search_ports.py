@@ -55,6 +55,10 @@ class OnePlaces(Protocol):
         """Look up many at once, for whoever opens many cases in one work."""
         ...
 
+    def part(self, *cases: CaseId) -> None:
+        """They are kept in this work after adults parted: each goes by a name that is nobody else's from now on."""
+        ...
+
     def called(self, case_id: CaseId, facts: Facts) -> Facts:
         """The facts with the name that this work has written for the case, if it has."""
         ...

@@ -61,6 +61,7 @@ async def _open(work: IntakeWork, editing: Editing, going: tuple[KnownPerson, ..
         assigned=facts.confidential,
         parted=True,
     )
+    work.one_places.part(case_id)
     await work.cases.open(new)
     work.tell(CaseOpened(case_id, facts))
     await household_changed(work, new.as_case(work.now), None, new.known)
