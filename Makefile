@@ -8,6 +8,8 @@ STACK := $(PY) -m deploy.local
 PROTOS := $(wildcard proto/aid/*/v*/*.proto)
 PHASES := unit property contract integration story chaos
 SERVICES := intake matching logistics
+# pip shows its progress to a person, and only what went wrong to a log.
+QUIET := $(shell test -t 2 || echo --quiet)
 # No plugin of another suite, and no fixture that starts Kafka: the fast tests pay for nothing that they do not use.
 UNIT := $(PY) -m pytest -q -p no:schemathesis --confcutdir=tests/unit tests/unit
 export PYTHONPATH := $(CURDIR):$(CURDIR)/.gen
@@ -25,16 +27,19 @@ setup: .venv/.stamp .gen/.stamp .venv/.warm ## Fetch and generate all that is ne
 
 .venv/.stamp: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
-	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock \
+	@test -x $(PY) || { echo "setup: an environment of its own for Python, in .venv"; $(PYTHON) -m venv .venv; }
+	@echo "setup: the Python packages of requirements.lock (a minute or more at the first time)"
+	@$(PY) -m pip install $(QUIET) --disable-pip-version-check --require-hashes --no-deps -r requirements.lock \
 		|| { echo "The Python packages cannot be installed; pip says above why. See to the network, or name the" \
 		"proxy in HTTPS_PROXY and its certificates in PIP_CERT; then run \`make setup\` again." >&2; exit 1; }
 	@touch $@
 
 .gen/.stamp: .venv/.stamp deploy/local/stubs.py $(PROTOS)
+	@echo "setup: the code of the contracts, into .gen"
 	@$(PY) -m deploy.local.stubs
 
 .venv/.warm: .venv/.stamp deploy/local/kafka.lock
+	@echo "setup: Kafka, PostgreSQL and Prometheus, into the cache of this user"
 	@$(STACK) warm
 	@touch $@
 
@@ -119,7 +124,7 @@ audit: setup ## Compare what was sent with what was taken in, topic by topic and
 	@$(STACK) audit
 
 parked: setup ## Events that a service could not take in, and what waits behind them
-	@for service in $(SERVICES); do $(STACK) run $$service parked $(OPTIONS) || exit; done
+	@for service in $(SERVICES); do echo "$$service:"; $(STACK) run $$service parked $(OPTIONS) || exit; done
 
 replay: setup ## Take parked events in again, in order: SERVICE=matching OPTIONS="--topic T --key K"
 	@$(STACK) run "$(or $(SERVICE),$(error say whose: make replay SERVICE=matching))" replay $(OPTIONS)

@@ -76,11 +76,6 @@ def expire(into: Path, before: datetime) -> list[Path]:
     return old
 
 
-def key_backups(into: Path) -> list[Path]:
-    """The newest last."""
-    return sorted((into / _KEYS).glob("*.dump"))
-
-
 async def _backup(cluster: Cluster, database: str, folder: Path, into: Path, say: Say) -> int:
     """Vault and keys of one moment."""
     target = folder / f"{cluster.service}.dump"

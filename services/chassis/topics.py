@@ -65,9 +65,6 @@ class Topics:
         except KeyError:
             raise LookupError(f"no topic is named {name}") from None
 
-    def produced_by(self, service: str) -> list[Topic]:
-        return [topic for topic in self if topic.producer == service]
-
     def consumed_by(self, service: str) -> list[Topic]:
         return [topic for topic in self if service in topic.consumers]
 

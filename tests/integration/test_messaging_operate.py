@@ -11,7 +11,6 @@ import pytest
 from services.chassis.apply import Applier
 from services.chassis.audit import Difference, audit
 from services.chassis.audit import main as audit_main
-from services.chassis.clock import FixedClock
 from services.chassis.database import Database
 from services.chassis.envelope import complete
 from services.chassis.inbox import Position
@@ -19,6 +18,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.operate import operate
 from services.chassis.parking import KeptRecord
 from services.chassis.topics import Topics
+from tests.support.fixed_clock import FixedClock
 from tests.support.messaging import (
     HANDLERS,
     NOON,

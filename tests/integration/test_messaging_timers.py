@@ -10,11 +10,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.chassis.clock import FixedClock
 from services.chassis.database import Database
 from services.chassis.idempotency import KEEP, Command, once
 from services.chassis.timers import Deadline, Due, Timers
 from services.chassis.work import WorkFactory
+from tests.support.fixed_clock import FixedClock
 from tests.support.messaging import NOON, Words, opened, until, works_of
 from tests.support.stack import RunningStack
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,6 +98,24 @@ def test_rubbish_among_the_keys_is_named_and_not_quoted(folder: Path) -> None:
         assert len(re.findall("error: died", refused.err)) == 1, "of the last process only"
         assert "RUBBISH" not in refused.err
         assert '{"' not in refused.err
+
+
+def test_setup_says_each_step_before_it_takes_it(tmp_path: Path) -> None:
+    for file in ("requirements.lock", "deploy/local/stubs.py", "deploy/local/kafka.lock", ".venv/bin/python"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text('#!/bin/sh\necho "ran $*"\n')
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    (tmp_path / ".gen").mkdir()
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    said = [line.split(" ")[:4] for line in shell("make setup", tmp_path, tmp_path).out.splitlines()]
+    assert said == [
+        ["setup:", "the", "Python", "packages"],
+        ["ran", "-m", "pip", "install"],
+        ["setup:", "the", "code", "of"],
+        ["ran", "-m", "deploy.local.stubs"],
+        ["setup:", "Kafka,", "PostgreSQL", "and"],
+        ["ran", "-m", "deploy.local", "warm"],
+    ]
 
 
 def test_a_state_folder_that_cannot_be_is_refused_in_words() -> None:

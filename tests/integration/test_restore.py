@@ -13,7 +13,7 @@ from aid.intake.v1 import households_pb2 as pb
 from aid.intake.v1 import intake_pb2 as messages
 from rich.console import Console
 
-from deploy.local.backup import KEEP_KEYS, backup, key_backups, newest, restore
+from deploy.local.backup import KEEP_KEYS, backup, newest, restore
 from deploy.local.errors import StackError
 from services.chassis.call import Principal
 from services.intake.domain.refusal import Refusal
@@ -31,6 +31,7 @@ from tests.support.intake import (
     serving_intake,
 )
 from tests.support.stack import RunningStack
+from tests.support.theft import key_backups
 
 TODAY = datetime(2026, 11, 24, 3, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import needs_pb2 as needs
 from aid.intake.v1 import stays_pb2 as stays
 
-from deploy.local.backup import KEEP_KEYS, backup, key_backups, load
+from deploy.local.backup import KEEP_KEYS, backup, load
 from deploy.local.postgres import Cluster
 from tests.support.intake import (
     COLLEAGUE,
@@ -34,7 +34,7 @@ from tests.support.intake import (
     opened_intake,
 )
 from tests.support.stack import RunningStack
-from tests.support.theft import Loot, copied, found, lying_about, read_with
+from tests.support.theft import Loot, copied, found, key_backups, lying_about, read_with
 
 TODAY = datetime(2026, 11, 24, 3, tzinfo=UTC)
 LAST_WEEK = TODAY - timedelta(days=7)

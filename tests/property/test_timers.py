@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from services.chassis.clock import FixedClock
 from services.chassis.timers import Due, Timers
+from tests.support.fixed_clock import FixedClock
 from tests.support.machines import CrashError, OnDatabase, explore
 from tests.support.messaging import NOON, Words, works_of
 from tests.support.stack import RunningStack

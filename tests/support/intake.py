@@ -26,7 +26,7 @@ from aid.intake.v1 import intake_pb2 as messages
 from google.protobuf.message import Message
 
 from services.chassis.call import Call, Principal
-from services.chassis.clock import FixedClock, wall
+from services.chassis.clock import wall
 from services.chassis.database import Database, DatabaseSettings, Session
 from services.chassis.envelope import Received
 from services.chassis.keyring import Keyring, KeyringSettings
@@ -41,6 +41,7 @@ from services.intake.domain.ids import CaseId, ReferralId
 from services.intake.domain.needs import Need
 from services.intake.domain.outcomes import ReferralState
 from services.intake.main import Application, assemble
+from tests.support.fixed_clock import FixedClock
 from tests.support.stack import RunningStack
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

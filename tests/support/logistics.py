@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from deploy.kafka.topics import FILE as TOPICS
 from services.chassis import tracing
 from services.chassis.call import PUBLIC, UNLIMITED, Call, Principal
-from services.chassis.clock import Clock, FixedClock
+from services.chassis.clock import Clock
 from services.chassis.database import Database, DatabaseSettings
 from services.chassis.envelope import Received
 from services.chassis.ids import random_id
@@ -32,6 +32,7 @@ from services.logistics.domain.refusal import Refusal
 from services.logistics.entrypoints.rpc import LogisticsRpc
 from services.logistics.main import Application, assemble
 from services.logistics.settings import AppealSettings, HandoverSettings
+from tests.support.fixed_clock import FixedClock
 from tests.support.stack import RunningStack
 
 # A little after twelve: nothing in a test depends on what happens at the stroke.

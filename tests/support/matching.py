@@ -21,7 +21,6 @@ from google.protobuf.message import Message
 from deploy.kafka.topics import FILE as TOPICS
 from services.chassis import tracing
 from services.chassis.call import UNLIMITED, Call, Principal
-from services.chassis.clock import FixedClock
 from services.chassis.database import Database, DatabaseSettings
 from services.chassis.envelope import Received
 from services.chassis.ids import random_id, uuid7
@@ -34,6 +33,7 @@ from services.matching.entrypoints.deadlines import begin_rounds
 from services.matching.entrypoints.rpc import MatchingRpc
 from services.matching.main import Application, assemble
 from services.matching.settings import HubSettings, MatchingTerms
+from tests.support.fixed_clock import FixedClock
 from tests.support.stack import RunningStack
 
 EVENING = datetime(2026, 3, 2, 20, 0, 30, tzinfo=UTC)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from services.chassis.apply import Handler
-from services.chassis.clock import Clock, FixedClock
+from services.chassis.clock import Clock
 from services.chassis.consumer import Consumer
 from services.chassis.database import Database, DatabaseSettings
 from services.chassis.envelope import Announcement, Received, complete, stated
@@ -23,6 +23,7 @@ from services.chassis.parking import KeptRecord
 from services.chassis.relay import Relay
 from services.chassis.topics import Topic
 from services.chassis.work import Connection, Work, WorkFactory
+from tests.support.fixed_clock import FixedClock
 from tests.support.stack import RunningStack
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

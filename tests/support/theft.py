@@ -11,6 +11,7 @@ import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 
 import asyncpg
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -112,3 +113,8 @@ def _decodings(word: str) -> Iterator[bytes]:
             yield decode(word)
         except ValueError:
             continue
+
+
+def key_backups(into: Path) -> list[Path]:
+    """The newest last."""
+    return sorted((into / "keys").glob("*.dump"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from tests.support.chaos.murder import VICTIMS, Plan, works
+from tests.support.chaos.murder import VICTIMS, Kill, Plan, during, works
 from tests.support.history import History
 
 
@@ -19,6 +19,11 @@ def test_everybody_dies_and_the_work_is_not_over_before() -> None:
     assert Counter(part for _, part, _ in plan.kills) == Counter(VICTIMS)
     assert len(VICTIMS) >= 10
     assert all(0 < moment < 2_000 for moment, _, _ in plan.kills)
+
+
+def test_a_kill_after_the_last_command_is_none_of_the_work() -> None:
+    kills = [Kill("intake", 1.0, 5), Kill("kafka", 2.0, 9), Kill("intake", 3.0, 10)]
+    assert during(kills, 10) == kills[:2]
 
 
 def test_a_part_is_at_work_when_enough_of_its_commands_were_answered_since() -> None:

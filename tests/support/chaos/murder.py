@@ -99,5 +99,10 @@ async def _kill(stack: RunningStack, part: str) -> bool:
     return True
 
 
+def during(kills: Sequence[Kill], commands: int) -> list[Kill]:
+    """Those at which not all commands had been sent: what dies later dies in peace."""
+    return [kill for kill in kills if kill.after < commands]
+
+
 def by_part(kills: Sequence[Kill]) -> dict[str, int]:
     return dict(sorted(Counter(kill.part for kill in kills).items()))

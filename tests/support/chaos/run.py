@@ -64,12 +64,14 @@ class Ran:
         outcomes = self.history.outcomes()
         doors = len({entry.client for entry in self.history.commands()})
         parts = ", ".join(f"{part} {count}" for part, count in murder.by_part(self.kills).items())
+        during = len(murder.during(self.kills, len(self.history.commands())))
         phases = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.seconds.items())
         return (
             f"seed {self.seed}: {len(self.history.commands())} commands of {doors} clients, "
             f"{outcomes[Outcome.ACKNOWLEDGED]} acknowledged, {outcomes[Outcome.REFUSED]} refused, "
             f"{outcomes[Outcome.UNKNOWN]} unknown, {self.history.retries()} retries; "
-            f"{len(self.kills)} kills ({parts}); {self.cuts} cuts of streams; "
+            f"{len(self.kills)} kills ({parts}), "
+            f"{during} of them while commands were sent; {self.cuts} cuts of streams; "
             f"{len(self.evidence.log)} events; {phases}"
         )
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from services.chassis import ids
-from services.chassis.clock import FixedClock, SteppedClock, SystemClock, wall
+from services.chassis.clock import SteppedClock, SystemClock, wall
 from services.chassis.errors import MisconfiguredError
+from tests.support.fixed_clock import FixedClock
 
 
 def write(file: Path, offset: timedelta) -> None:

@@ -7,7 +7,7 @@ the file is open, so the file ends with the process, however that ends. What it 
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,6 @@ class Store:
     def do(self, statement: str, *values: object) -> int:
         """Change something; returns the id of a row that it inserted."""
         return self._database.execute(statement, values).lastrowid or 0
-
-    def do_all(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        self._database.executemany(statement, rows)
 
     def one(self, query: str, *values: object) -> Any:
         """The first row, or None."""
