@@ -10,6 +10,7 @@ from aid.intake.v1 import agencies_pb2 as desk
 from aid.intake.v1 import consents_pb2 as messages
 from aid.intake.v1 import households_pb2 as households
 from aid.intake.v1 import intake_pb2 as intake_messages
+from aid.intake.v1 import needs_pb2 as needs
 from aid.intake.v1 import search_pb2 as search
 from google.protobuf.message import Message
 
@@ -84,11 +85,19 @@ async def test_what_gives_a_household_away_waits_for_somebody_who_is_assigned(in
     lifting = messages.BarSignerRequest(case_id=case_id, person_id=father)
     withdrawal = intake_messages.WithdrawNeedRequest(case_id=case_id, need_id=need_id)
     answer = intake_messages.AnswerReferralRequest(case_id=case_id, referral_id=need_id, accepted=True)
+    search_on = signature(case_id, mother, mother)
+    search_on.purpose, search_on.text_version = messages.CONSENT_PURPOSE_SEARCH, "search-1"
+    consent_id = (await intake.ask("RecordConsent", search_on, ADVOCATE)).consent_id
     waits: list[tuple[str, Message]] = [
         ("BarSigner", lifting),
         ("RecordConsent", signature(case_id, mother, child)),
         ("AnswerReferral", answer),
+        (
+            "ChangeNeed",
+            needs.ChangeNeedRequest(case_id=case_id, need_id=need_id, need=lodging(1)),
+        ),
         ("WithdrawNeed", withdrawal),
+        ("RevokeConsent", messages.RevokeConsentRequest(case_id=case_id, consent_id=consent_id)),
         ("CloseCase", intake_messages.CloseCaseRequest(case_id=case_id)),
     ]
     await glass_broken(intake, case_id)

@@ -41,7 +41,7 @@ from tests.support.intake import (
 )
 from tests.support.matching import HUB as HUB_OF_MATCHING
 from tests.support.stack import RunningStack
-from tests.support.twins import MADE_UP, Twin, every_method, twin
+from tests.support.twins import MADE_UP, Twin, every_method, every_reading, twin
 
 HERS, OPEN, POLICE, SOME, MORE = (str(UUID(int=n, version=4)) for n in (11, 12, 13, 9, 14))
 NEEDS = {case: str(UUID(int=UUID(case).int + 100)) for case in (HERS, OPEN, POLICE, SOME, MORE)}
@@ -55,6 +55,8 @@ ELSEWHERE = Principal(
 )
 INSIDER = Principal("insider", OUTREACH.agency, frozenset({"outreach", "case_manager", "advocate"}))
 OUTSIDERS = (OFFICER, CHIEF, MANAGER, ELSEWHERE, INSIDER)
+# The case of each of them, or of their agency: what they are told of it is told of nobody else.
+OWN = {OFFICER: POLICE, CHIEF: POLICE, MANAGER: OPEN, ELSEWHERE: OPEN, INSIDER: SOME}
 # Whoever breaks the glass learns that she is there: that is what it is for, and why it is told to a supervisor.
 NOT_FOR_THE_INSIDER = {"BreakGlass"}
 # Random in every run, whoever is in it.
@@ -114,10 +116,11 @@ async def told(stack: RunningStack, folder: Path, *, she_is_there: bool) -> Told
         if she_is_there:
             await she_is_met(world)
         await world.deliver()
-        await they_move_in(world, answers)
+        await they_move_in(world, answers, MANAGER, OPEN)
         await ask_all(world, answers, "the first night")
         if she_is_there:
             await she_is_looked_after(world)
+        await they_move_in(world, answers, INSIDER, SOME)
         await ask_all(world, answers, "the second day")
         await world.advance(timedelta(days=1))
         await ask_all(world, answers, "the third day")
@@ -152,12 +155,14 @@ async def others_open(world: Twin, answers: Told) -> None:
         )
 
 
-async def they_move_in(world: Twin, answers: Told) -> None:
-    """The manager's household takes the bed that was held: from now on it has clocks."""
-    body = answers[f"manager opens {OPEN}"].partition(b"\r\n\r\n")[2]
+async def they_move_in(world: Twin, answers: Told, who: Principal, case: str) -> None:
+    """A household takes the bed that was held for it: from now on it has clocks. One before she does, one after."""
+    body = answers[f"{who.subject} opens {case}"].partition(b"\r\n\r\n")[2]
     referral = json.loads(body)["tonight"]["held"]["referralId"]
-    yes = messages.AnswerReferralRequest(case_id=OPEN, referral_id=referral, accepted=True)
-    answers["manager says yes"] = await world.over_rpc("AnswerReferral", yes, MANAGER, "yes")
+    yes = messages.AnswerReferralRequest(case_id=case, referral_id=referral, accepted=True)
+    said = await world.over_rpc("AnswerReferral", yes, who, f"yes {case}")
+    assert b"StatusCode.OK" in said
+    answers[f"{who.subject} says yes"] = said
     await world.matching.provider(referral, True)
     await world.matching.check_in(referral)
     await world.deliver()
@@ -213,7 +218,7 @@ async def move_in(world: Twin, entry: matching_messages.HubDeskEntry) -> None:
 async def ask_all(world: Twin, answers: Told, when: str) -> None:
     """Every outsider asks everything, at both doors; then somebody reads the figures."""
     for who in OUTSIDERS:
-        for question in [*QUESTIONS(), *asked_of_every_method(world)]:
+        for question in [*QUESTIONS(), *asked_of_every_method(world), *asked_of_their_own(world, who)]:
             if who is INSIDER and question.method in NOT_FOR_THE_INSIDER:
                 continue
             where = f"{when}: {who.subject}: {question.method} {len(answers)}"
@@ -234,6 +239,14 @@ async def ask_all(world: Twin, answers: Told, when: str) -> None:
 def asked_of_every_method(world: Twin) -> list[Question]:
     ids = {"case_id": HERS, "need_id": NEEDS[HERS]}
     asked = every_method(world.application.services, ids)
+    return [Question(method, request) for method, request in asked if method not in RANDOM]
+
+
+def asked_of_their_own(world: Twin, who: Principal) -> list[Question]:
+    """Whatever can be read of a case, of one that is theirs to see: no number in it may count what is not."""
+    case_id = OWN[who]
+    ids = {"case_id": case_id, "need_id": NEEDS[case_id]}
+    asked = every_reading(world.application.services, ids)
     return [Question(method, request) for method, request in asked if method not in RANDOM]
 
 
@@ -276,6 +289,8 @@ async def test_the_worlds_hold_answers(worlds: tuple[Told, Told]) -> None:
     figures = with_her["a week later: intake/metrics"].decode()
     for counted in ("cases_opened_total 4.0", 'rpc_seconds_count{code="NOT_FOUND"', "timers_fired_total"):
         assert counted in figures
+    own = [said for ask, said in with_her.items() if re.search(r"insider: List(Stays|Reads) ", ask)]
+    assert sum(b"StatusCode.OK" in said and SOME.encode() not in said for said in own) >= 6
     assert not any(
         b"StatusCode.INTERNAL" in said or b"StatusCode.UNAVAILABLE" in said for said in with_her.values()
     )

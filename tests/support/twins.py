@@ -22,7 +22,9 @@ from uuid import UUID
 
 import grpc
 import grpc.aio
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
 from services.chassis.apply import Handler
@@ -178,6 +180,19 @@ def every_method(services: Sequence[Service], ids: Mapping[str, str]) -> Iterato
         for method in bind(service):
             if not method.streams:
                 yield method.name.rpartition("/")[2], _filled(method.parse(b""), ids)
+
+
+def every_reading(services: Sequence[Service], ids: Mapping[str, str]) -> Iterator[tuple[str, Message]]:
+    """Those of them that change nothing and are about a case; what else they could ask for is left open."""
+    for service in services:
+        methods = descriptor_pool.Default().FindServiceByName(service.name).methods_by_name
+        for name, request in every_method([service], ids):
+            level = methods[name].GetOptions().idempotency_level
+            if level == MethodOptions.NO_SIDE_EFFECTS and "case_id" in request.DESCRIPTOR.fields_by_name:
+                for field in request.DESCRIPTOR.fields:
+                    if field.name not in ids:
+                        request.ClearField(field.name)
+                yield name, request
 
 
 def _filled(request: Message, ids: Mapping[str, str]) -> Message:

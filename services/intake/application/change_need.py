@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.access import must_act
+from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.events import NeedChanged
 from services.intake.domain.ids import CaseId, NeedId
@@ -27,7 +27,7 @@ async def change_need(work: IntakeWork, command: ChangeNeed) -> Need:
     Fewer pieces than the household received already are refused: that need is met, or was another.
     """
     found = await work.cases.approach(command.case_id, command.asker)
-    case = must_act(found.case, found.viewer)
+    case = must_be_assigned(must_act(found.case, found.viewer))
     case.must_be_open()
     record = await work.needs.find(case.case_id, command.need_id)
     if record is None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from services.intake.application.ports import IntakeWork
-from services.intake.domain.access import must_act
+from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
 from services.intake.domain.clocks import Reminder
@@ -32,13 +32,16 @@ class Closed:
 
 
 async def revoke_consent(work: IntakeWork, command: RevokeConsent) -> Closed:
-    """Revoked at once, also on a closed case. Twice is once."""
+    """Revoked at once, also on a closed case, and by whoever is there: nobody is told of any more. The search alone
+    waits for somebody who is assigned, for its end takes a place away. Twice is once."""
     found = await work.cases.approach(command.case_id, command.asker)
     case = must_act(found.case, found.viewer)
     consents = await work.consents.of_case(case)
     revoked = [each for each in consents if each.consent_id == command.consent_id]
     if not revoked:
         raise not_found()
+    if revoked[0].purpose is Purpose.SEARCH:
+        must_be_assigned(case)
     work.cases.advance(case)
     return await _end(work, case, consents, revoked, EndedBy.REVOKED)
 
