@@ -12,6 +12,7 @@ from aid.intake.v1 import households_pb2 as households
 from aid.intake.v1 import intake_pb2 as intake_messages
 from aid.intake.v1 import needs_pb2 as needs
 from aid.intake.v1 import search_pb2 as search
+from aid.intake.v1 import stays_pb2 as stays
 from google.protobuf.message import Message
 
 from services.chassis.call import Principal
@@ -22,6 +23,7 @@ from services.intake.domain.agencies import Asker
 from services.intake.domain.ids import AgencyId, WorkerName
 from services.intake.domain.refusal import Refusal
 from tests.integration.test_intake_consents import publish_words
+from tests.support.clocks import days_pass, moves_in
 from tests.support.intake import (
     ADVOCATE,
     NOON,
@@ -154,3 +156,26 @@ async def test_every_reading_through_broken_glass_says_so(intake: Intake) -> Non
     }
     assert said[ADVOCATE.subject] == {"GetCase", "GetHousehold", "FindByCaseCode"}
     assert said[INSIDER.subject] == {f"{why} after BreakGlass" for why in said[ADVOCATE.subject]}
+
+
+async def test_so_does_the_reading_of_how_to_reach_them(intake: Intake) -> None:
+    opened, _ = await in_hiding(intake)
+    seen = await intake.ask("GetHousehold", households.GetHouseholdRequest(case_id=opened.case_id), ADVOCATE)
+    way = households.SafeContact(
+        channel=households.CHANNEL_TEXT, address="+1-555-0177", earliest="09:00", latest="12:00"
+    )
+    request = households.SetSafeContactRequest(
+        case_id=opened.case_id, expected_revision=seen.household.revision, safe_contact=way
+    )
+    await intake.ask("SetSafeContact", request, ADVOCATE)
+    await moves_in(intake, opened.case_id, 3, need_id=opened.need_ids[0])
+    await days_pass(intake, 30)
+    await glass_broken(intake, opened.case_id)
+    for who in (INSIDER, ADVOCATE):
+        [task] = (await intake.ask("ListTasks", stays.ListTasksRequest(), who)).tasks
+        assert task.safe_contact == way
+    log = await intake.database.pool.fetch("SELECT reader, why FROM access_log WHERE why LIKE 'ListTasks%'")
+    assert {tuple(row) for row in log} == {
+        (INSIDER.subject, "ListTasks after BreakGlass"),
+        (ADVOCATE.subject, "ListTasks"),
+    }

@@ -8,7 +8,7 @@ from services.intake.application.agencies_ports import Mark
 from services.intake.application.alarms import check_note, seen_in_full
 from services.intake.application.ports import IntakeWork
 from services.intake.application.record_living_situation import Situated, situate
-from services.intake.domain.access import REGION, Sight, sight
+from services.intake.domain.access import REGION, Sight, read_as, sight
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
 from services.intake.domain.consents import wants_no_questions
@@ -72,9 +72,11 @@ async def list_tasks(work: IntakeWork, asker: Asker, after: Mark | None, limit: 
 
 async def _shown_way(work: IntakeWork, case_id: CaseId, asker: Asker) -> SafeContact:
     case = await work.cases.find(case_id, asker.worker)
-    contact = NOBODY if case is None else await _way_to(work, case)
+    if case is None:
+        return NOBODY
+    contact = await _way_to(work, case)
     if contact != NOBODY:
-        work.access_log.read(asker.worker, asker.agency, case_id, [], "ListTasks")
+        work.access_log.read(asker.worker, asker.agency, case_id, [], read_as(case, "ListTasks"))
     return contact
 
 
