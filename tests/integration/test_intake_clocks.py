@@ -850,8 +850,8 @@ async def test_no_larger_place_is_looked_for_when_the_stay_is_over_or_the_search
         assert [each.need.need_id for each in await needs(intake, opened.case_id)] == [met]
 
 
-async def search_ended(intake: Intake, case_id: str) -> None:
-    """The household allowed the search, in writing, and does not any more."""
+async def search_allowed(intake: Intake, case_id: str, until: int) -> str:
+    """The household allows the search, in writing, up to that day; the consent."""
     text = consents.ConsentText(
         version="search-1", language="en", purpose=consents.CONSENT_PURPOSE_SEARCH, body="May we go on?"
     )
@@ -860,11 +860,54 @@ async def search_ended(intake: Intake, case_id: str) -> None:
     mother = seen.household.persons[0].person_id
     given = consents.RecordConsentRequest(
         case_id=case_id, person_ids=[mother], signer_id=mother, text_version="search-1", text_language="en",
-        purpose=consents.CONSENT_PURPOSE_SEARCH, evidence=consents.CONSENT_EVIDENCE_PAPER, until_date=day(60),
+        purpose=consents.CONSENT_PURPOSE_SEARCH, evidence=consents.CONSENT_EVIDENCE_PAPER, until_date=day(until),
     )  # fmt: skip
-    consent_id = (await intake.ask("RecordConsent", given, OUTREACH)).consent_id
+    consent_id: str = (await intake.ask("RecordConsent", given, OUTREACH)).consent_id
+    return consent_id
+
+
+async def search_ended(intake: Intake, case_id: str) -> None:
+    """The household allowed the search, in writing, and does not any more."""
+    consent_id = await search_allowed(intake, case_id, 60)
     ended = consents.RevokeConsentRequest(case_id=case_id, consent_id=consent_id)
     await intake.ask("RevokeConsent", ended, OUTREACH)
+
+
+@pytest.mark.parametrize(("until", "asked_on"), [(60, 46), (10, 5)])
+async def test_before_a_search_ends_with_its_consent_somebody_is_told_to_ask(
+    intake: Intake, until: int, asked_on: int
+) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await search_allowed(intake, opened.case_id, until)
+    await days_pass(intake, asked_on - 1)
+    assert await tasks(intake) == []
+    await days_pass(intake, 1)
+    assert [(each.kind, each.due_on) for each in await tasks(intake)] == [
+        (stays.TASK_KIND_RENEW_CONSENT, day(asked_on))
+    ]
+    # Nobody answers: the search ends as it was allowed, and what was asked stays to be asked.
+    await days_pass(intake, until - asked_on + 1)
+    assert [each.state for each in await needs(intake, opened.case_id)] == ["withdrawn"]
+    [left_to_ask] = await tasks(intake)
+    answer = stays.AnswerTaskRequest(task_id=left_to_ask.task_id, answer=0)
+    await intake.ask("AnswerTask", answer, OUTREACH)
+    assert await tasks(intake) == []
+
+
+async def test_who_allows_the_search_anew_or_ends_it_is_not_asked(intake: Intake) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await search_allowed(intake, opened.case_id, 40)
+    await days_pass(intake, 26)
+    assert len(await tasks(intake)) == 1
+    longer = await search_allowed(intake, opened.case_id, 80)
+    assert await tasks(intake) == []
+    await days_pass(intake, 20)
+    assert [each.state for each in await needs(intake, opened.case_id)] == ["reported"]
+    await days_pass(intake, 20)
+    assert len(await tasks(intake)) == 1
+    revoke = consents.RevokeConsentRequest(case_id=opened.case_id, consent_id=longer)
+    await intake.ask("RevokeConsent", revoke, OUTREACH)
+    assert await tasks(intake) == []
 
 
 # What exports tell

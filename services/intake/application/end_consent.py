@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from services.intake.application.ports import IntakeWork
+from services.intake.application.renew_consent import ask_no_more
 from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
@@ -112,6 +113,7 @@ async def _end(
     for each in ending:
         work.consents.end(each.consent_id, by)
         work.clocks.disarm(case.case_id, CONSENT_ENDS, str(each.consent_id))
+        ask_no_more(work, case, each, by)
     ids = {each.consent_id for each in ending}
     now = [replace(each, ended_by=by) if each.consent_id in ids else each for each in consents]
     closed = await _close(work, case, ending, [each for each in now if each.valid_on(work.today)])

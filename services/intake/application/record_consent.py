@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from services.intake.application.end_consent import CONSENT_ENDS, merged_with, tell_consents
 from services.intake.application.ports import IntakeWork
+from services.intake.application.renew_consent import ask_in_time
 from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
@@ -37,6 +38,7 @@ async def record_consent(work: IntakeWork, command: RecordConsent) -> ConsentId:
     await work.consents.record(case, consent, found.viewer.worker)
     ends = begins(consent.until_date + timedelta(days=1), work.zone)
     work.clocks.arm(case.case_id, case.agency_id, CONSENT_ENDS, str(consent.consent_id), ends)
+    ask_in_time(work, case, consent)
     work.cases.advance(case)
     await tell_consents(work, case, [*standing, consent])
     work.changed(case.case_id)

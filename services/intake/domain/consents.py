@@ -12,6 +12,7 @@ from services.intake.domain.refusal import invalid, refused
 
 LONGEST = timedelta(days=366)
 """VAWA, FVPSA and VOCA want a release that is written, informed and reasonably time-limited; a year at most here."""
+RENEWED_BEFORE = timedelta(days=14)
 SIGNED_AGO = timedelta(days=30)
 LONGEST_BODY = 20_000
 LONGEST_NOTE = 500
@@ -164,6 +165,12 @@ def _check_signer(consent: Consent, circle: Circle, today: date, advocate: bool)
         raise refused(
             "advocate-needed", "For the children of this household an advocate takes the signature."
         )
+
+
+def renew_on(consent: Consent) -> date:
+    """The day to ask for it anew: two weeks before its last one, for a shorter one half-way."""
+    half = (consent.until_date - consent.given_on) // 2
+    return consent.until_date - min(RENEWED_BEFORE, half)
 
 
 def wants_no_questions(consents: Collection[Consent], today: date) -> bool:

@@ -34,6 +34,8 @@ class TaskKind(Enum):
     """Whether somebody still looks for them."""
     ASK_FOR_BIRTH = "ask-for-birth"
     """A due date has passed and no birth is recorded."""
+    RENEW_CONSENT = "renew-consent"
+    """The consent to the search ends soon."""
 
 
 class TaskOutcome(Enum):

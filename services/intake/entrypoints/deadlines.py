@@ -28,6 +28,7 @@ from services.intake.application.place_requests import place_over
 from services.intake.application.places_ports import PLACE_OVER
 from services.intake.application.ports import IntakeWork
 from services.intake.application.publish_report import REPORT, publishing
+from services.intake.application.renew_consent import CONSENT_ENDS_SOON, consent_ends_soon_rings
 from services.intake.domain.clocks import ASK_AGAIN, FOLLOW_UP, LOOK_AGAIN, STAY_ENDING, STAY_OVER
 from services.intake.domain.entries import ENTRY_KEYS, OLDEST_ENTRY
 from services.intake.domain.ids import CaseId
@@ -42,6 +43,7 @@ def rings() -> Mapping[str, Ring]:
         ASK_AGAIN: ask_again_rings,
         FOLLOW_UP: follow_up_rings,
         CONSENT_ENDS: consent_ends,
+        CONSENT_ENDS_SOON: consent_ends_soon_rings,
         NORMS: norms_ring,
         GLASS_CLOSES: glass_closes,
     }
