@@ -11,6 +11,10 @@ from services.chassis import outbox
 
 _CHANGES = re.compile(r"\s*(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
 _RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
+# Columns as arrays, and nothing that would need to know that they are.
+_UNNEST = re.compile(
+    r"\bunnest\((\s*\$\d+::[\w ]+\[\](?:\s*,\s*\$\d+::[\w ]+\[\])*\s*)\)(?!\s+WITH\b)", re.IGNORECASE
+)
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
@@ -80,6 +84,18 @@ def runs(effects: Sequence[Effect]) -> Iterator[list[Effect]]:
 def _alike(run: Sequence[Effect], effect: Effect) -> bool:
     same = run[0].sql == run[-1].sql == effect.sql
     return same and all(each.expect is None for each in (run[0], effect))
+
+
+@lru_cache(maxsize=1024)
+def of_one_row(sql: str) -> str | None:
+    """The statement for one row of what it takes as columns; None when it cannot do without arrays.
+
+    To wrap single values as arrays, and to unwrap them, costs as much as to write them.
+    """
+    columns = _UNNEST.search(sql)
+    if columns is None or len(_PLACEHOLDER.findall(sql)) != len(_PLACEHOLDER.findall(columns[1])):
+        return None
+    return f"{sql[: columns.start()]}(VALUES ({columns[1].replace('[]', '')})){sql[columns.end() :]}"
 
 
 def composed(effects: Sequence[Effect], events: Sequence[outbox.Row]) -> tuple[str, tuple[object, ...]]:

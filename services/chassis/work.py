@@ -18,7 +18,7 @@ from services.chassis import errors, logs, outbox
 from services.chassis.clock import Clock
 from services.chassis.database import LOST, Database, Session
 from services.chassis.database import Connection as Connection
-from services.chassis.effects import Effect, apart, composed, independent, runs
+from services.chassis.effects import Effect, apart, composed, independent, of_one_row, runs
 from services.chassis.envelope import Announcement
 from services.chassis.metrics import Metrics
 
@@ -52,9 +52,12 @@ class _Rows:
         self.each = each
         self.rows: list[tuple[object, ...]] = []
 
-    @property
-    def effect(self) -> Effect:
-        return Effect(self.sql, _columns(self.rows), len(self.rows) if self.each else None)
+    def effect(self, alone: bool) -> Effect:
+        """What they are written by; `alone`: no statement of this work has more than one row."""
+        expect = len(self.rows) if self.each else None
+        if alone and (sql := of_one_row(self.sql)) is not None:
+            return Effect(sql, self.rows[0], expect)
+        return Effect(self.sql, _columns(self.rows), expect)
 
 
 class Work:
@@ -207,7 +210,9 @@ class Work:
     def _take_effects(self) -> list[Effect]:
         promised = [*self._effects, *self._rows.values()]
         self._effects, self._rows, self._placed = [], {}, {}
-        return [each.effect if isinstance(each, _Rows) else each for each in promised]
+        # One row each, or columns for all: of every other mixture PostgreSQL would have to keep a plan.
+        alone = all(len(each.rows) == 1 for each in promised if isinstance(each, _Rows))
+        return [each.effect(alone) if isinstance(each, _Rows) else each for each in promised]
 
     async def _write(self, effects: Iterable[list[Effect]]) -> None:
         """In the order in which they were promised, each run of them in one round trip."""

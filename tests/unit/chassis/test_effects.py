@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.chassis.effects import Effect, composed, independent, runs
+from services.chassis.effects import Effect, composed, independent, of_one_row, runs
 
 A = Effect("INSERT INTO a (x) VALUES ($1)", (1,))
 B = Effect("UPDATE b SET x = $2 WHERE y = $1", (2, 3))
@@ -42,3 +42,25 @@ def test_one_statement_binds_the_arguments_of_all() -> None:
     sql, arguments = composed([A, B, C], [])
     assert arguments == (1, 2, 3, 4)
     assert "VALUES ($1)" in sql and "x = $3 WHERE y = $2" in sql and "WHERE x = $4" in sql
+
+
+@pytest.mark.parametrize(
+    ("columns", "row"),
+    [
+        (
+            "INSERT INTO a (x, y) SELECT * FROM unnest($1::text[], $2::bigint[])",
+            "INSERT INTO a (x, y) SELECT * FROM (VALUES ($1::text, $2::bigint))",
+        ),
+        (
+            "DELETE FROM a USING unnest($1::double precision[]) AS gone (x) WHERE a.x = gone.x",
+            "DELETE FROM a USING (VALUES ($1::double precision)) AS gone (x) WHERE a.x = gone.x",
+        ),
+        ("INSERT INTO a SELECT * FROM unnest($1::text[]) WITH ORDINALITY", None),
+        ("INSERT INTO a SELECT x FROM unnest($1::text[]) AS t (x) WHERE x <> ALL ($1)", None),
+        ("INSERT INTO a VALUES ($1)", None),
+    ],
+)
+def test_a_statement_of_columns_becomes_one_of_a_single_row_where_it_can(
+    columns: str, row: str | None
+) -> None:
+    assert of_one_row(columns) == row
