@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aid.intake.v1 import entries_pb2, households_pb2, intake_pb2
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,20 +41,20 @@ REQUESTS = [
 
 def right(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     """A value of the field as most clients write it."""
+    if field.enum_type is not None:
+        return st.sampled_from([each.name for each in field.enum_type.values])
+    if field.message_type is not None:
+        return trees(field.message_type, depth - 1) if depth else st.just({})
     match field.type:
         case FieldDescriptor.TYPE_STRING:
             return st.text(max_size=4)
         case FieldDescriptor.TYPE_BOOL:
             return st.booleans()
-        case FieldDescriptor.TYPE_ENUM:
-            return st.sampled_from([each.name for each in field.enum_type.values])
-        case FieldDescriptor.TYPE_MESSAGE:
-            return trees(field.message_type, depth - 1) if depth else st.just({})
         case _:
             return st.integers(-5, 2**33)
 
 
-def trees(descriptor: Descriptor, depth: int = 3, odd: bool = True) -> st.SearchStrategy[dict[str, Any]]:
+def trees(descriptor: Any, depth: int = 3, odd: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     """Objects of that type, by either name of each field, and as often as not with something odd in them."""
 
     def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
