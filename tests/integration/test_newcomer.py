@@ -34,7 +34,9 @@ class Said:
 
 def shell(lines: str, state: Path, folder: Path = PROJECT) -> Said:
     """What a person's terminal shows after these lines, given in that folder."""
-    environment = {**os.environ, "AID_STATE": str(state)}
+    # Not what a `make test` around this tells the makes that it starts.
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environment = {**own, "AID_STATE": str(state)}
     ended = subprocess.run(
         ["bash", "-euc", lines], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
