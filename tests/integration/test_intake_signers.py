@@ -15,6 +15,7 @@ from services.intake.domain.refusal import Refusal
 from tests.integration.test_intake_consents import Family, publish_words
 from tests.integration.test_intake_glass import PERSONS, signature
 from tests.integration.test_intake_search import merge as merged
+from tests.integration.test_intake_search import version
 from tests.support.intake import (
     COLLEAGUE,
     OUTREACH,
@@ -127,6 +128,43 @@ async def test_a_bar_that_comes_after_the_merge_ends_what_was_signed_in_the_othe
     assert await signing(intake, other, same_man, child) == ""
     await bars(intake, case_id, father)
     assert [each.state for each in await consents(intake, other)] == ["signer-left"]
+
+
+async def test_a_bar_holds_in_all_cases_of_the_household_wherever_it_is_said(intake: Intake) -> None:
+    kept, part, sibling = [await three(intake) for _ in range(3)]
+    for case_id, _ in (part, sibling):
+        await merged(intake, kept[0], case_id)
+    for case_id, (_, man, child) in (kept, sibling):
+        assert await signing(intake, case_id, man, child) == ""
+    await bars(intake, part[0], part[1][1])
+    for case_id, (_, man, child) in (kept, sibling):
+        assert [each.state for each in await consents(intake, case_id)] == ["signer-left"]
+        assert await signing(intake, case_id, man, child) == "advocate-needed"
+
+
+async def test_a_bar_in_a_part_of_the_household_ends_what_was_signed_in_a_case_that_joins_it(
+    intake: Intake,
+) -> None:
+    kept, part, joining = [await three(intake) for _ in range(3)]
+    await merged(intake, kept[0], part[0])
+    await bars(intake, part[0], part[1][1])
+    case_id, (_, man, child) = joining
+    assert await signing(intake, case_id, man, child) == ""
+    await merged(intake, kept[0], case_id)
+    assert [each.state for each in await consents(intake, case_id)] == ["signer-left"]
+    assert await signing(intake, case_id, man, child) == "advocate-needed"
+
+
+async def test_a_bar_changes_the_other_cases_too(intake: Intake) -> None:
+    """Who records a signature there meanwhile looks again: nothing stood there that could have ended."""
+    kept, part, joining = [await three(intake) for _ in range(3)]
+    await merged(intake, kept[0], part[0])
+    before = await version(intake, kept[0])
+    await bars(intake, part[0], part[1][1])
+    assert await version(intake, kept[0]) == before + 1
+    before = await version(intake, joining[0])
+    await merged(intake, kept[0], joining[0])
+    assert await version(intake, joining[0]) == before + 1
 
 
 async def consents(intake: Intake, case_id: str) -> list[messages.ConsentView]:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from services.intake.application.end_consent import end_guesses, end_signatures, merged_with
+from services.intake.application.end_consent import end_guesses, end_signatures
 from services.intake.application.ports import IntakeWork
+from services.intake.application.whole_household import kept_case, whole_household
 from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
+from services.intake.domain.cases import Case
 from services.intake.domain.ids import CaseId, PersonId
 from services.intake.domain.refusal import denied, not_found
 
@@ -32,11 +34,18 @@ async def bar_signer(work: IntakeWork, command: BarSigner) -> None:
     if command.barred:
         work.consents.bar(case, command.person_id, found.viewer.worker)
         await end_signatures(work, case, [command.person_id], present=True)
-        for other_id in await merged_with(work, case):
-            other = await work.cases.lock(other_id, found.viewer.worker)
-            if other is not None:
-                await end_guesses(work, other)
+        await _end_elsewhere(work, case)
     elif found.viewer.is_one_of("advocate"):
         work.consents.unbar(command.person_id)
     else:
         raise denied("advocate-needed", "Only an advocate lifts this.")
+
+
+async def _end_elsewhere(work: IntakeWork, case: Case) -> None:
+    """In the other cases of the household any member may be whoever is barred here."""
+    kept = await kept_case(work, case.case_id)
+    await work.cases.lock(kept, case.opened_by)  # before its parts are looked at: none joins them unseen
+    for other_id in await whole_household(work, case.case_id):
+        other = None if other_id == case.case_id else await work.cases.lock(other_id, case.opened_by)
+        if other is not None:
+            await end_guesses(work, other)

@@ -76,16 +76,12 @@ async def end_unwitnessed(work: IntakeWork, case: Case) -> None:
 
 async def end_guesses(work: IntakeWork, case: Case) -> None:
     """Somebody is barred who may be any member of this household: what was signed for others and was not taken by an
-    advocate ends."""
+    advocate ends. Also where nothing does the case is another one: a signature that is being recorded there is
+    looked at again."""
+    work.cases.advance(case)
     consents = await work.consents.of_case(case)
     ended = [each for each in consents if each.for_others() and not each.by_advocate]
     await _end(work, case, consents, ended, EndedBy.SIGNER_LEFT)
-
-
-async def merged_with(work: IntakeWork, case: Case) -> list[CaseId]:
-    """The cases that are said to be with the same household, in which its persons have other ids."""
-    merges = await work.merges.of([case.case_id])
-    return [each.merged if each.kept == case.case_id else each.kept for each in merges if each.holds]
 
 
 async def end_keyless(work: IntakeWork, case: Case) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from services.intake.application.edit_household import Edit, Edited, Editing, begin, finish
 from services.intake.application.ports import IntakeWork
+from services.intake.application.whole_household import whole_household
 from services.intake.domain.cases import Case
 from services.intake.domain.events import HouseholdChanged
 from services.intake.domain.refusal import denied, refused
@@ -45,12 +46,8 @@ async def _lifting(work: IntakeWork, edit: Edit, *, closed_too: bool = False) ->
 
 async def _whole(work: IntakeWork, case: Case) -> list[Case]:
     """All cases that are said to be with the household, the one that goes on first."""
-    kept = case.case_id
-    for merge in await work.merges.of([case.case_id]):
-        if merge.holds and merge.merged == case.case_id:
-            kept = merge.kept
-    parts = [each.merged for each in await work.merges.of([kept]) if each.holds]
-    found = [await work.cases.find(each, case.opened_by) for each in (kept, *parts)]
+    ids = await whole_household(work, case.case_id)
+    found = [await work.cases.find(each, case.opened_by) for each in ids]
     return [each for each in found if each is not None]
 
 

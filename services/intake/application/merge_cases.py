@@ -7,11 +7,12 @@ from services.chassis.ids import uuid7
 from services.intake.application.end_consent import end_guesses
 from services.intake.application.find_person import searching
 from services.intake.application.ports import IntakeWork
+from services.intake.application.whole_household import whole_household
 from services.intake.domain.access import Sight, must_act, sight
 from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.events import HouseholdChanged
-from services.intake.domain.ids import CaseId, MergeId
+from services.intake.domain.ids import CaseId, MergeId, WorkerName
 from services.intake.domain.merge import Merge, check_merge, check_undo
 from services.intake.domain.refusal import not_found
 
@@ -32,12 +33,12 @@ async def merge_cases(work: IntakeWork, command: MergeCases) -> MergeId:
     kept, merged = await _both(work, command)
     merges = await work.merges.of([kept.case_id, merged.case_id])
     check_merge(kept, merged, (command.kept_version, command.merged_version), merges)
+    sides = await whole_household(work, kept.case_id), [merged.case_id]
     merge = Merge(MergeId(uuid7()), kept.case_id, merged.case_id, command.asker.worker, work.now)
     work.merges.begin(merge, kept.agency_id)
     await _share(work, merged, kept)
-    for one, other in ((kept, merged), (merged, kept)):
-        if (await work.consents.bars([other.case_id], [])).others:
-            await end_guesses(work, one)
+    for one, other in (sides, sides[::-1]):
+        await _bars_reach(work, one, other, command.asker.worker)
     _wake(work, merge)
     return merge.merge_id
 
@@ -88,6 +89,18 @@ async def _both(work: IntakeWork, command: MergeCases) -> tuple[Case, Case]:
             raise not_found()
         seen[case_id] = case
     return seen[command.kept], seen[command.merged]
+
+
+async def _bars_reach(
+    work: IntakeWork, barred_in: Sequence[CaseId], cases: Sequence[CaseId], by: WorkerName
+) -> None:
+    """Somebody who is barred in cases of the one side may be any member of those of the other."""
+    if not (await work.consents.bars(barred_in, [])).others:
+        return
+    for case_id in cases:
+        case = await work.cases.lock(case_id, by)
+        if case is not None:
+            await end_guesses(work, case)
 
 
 async def _share(work: IntakeWork, merged: Case, kept: Case | None) -> None:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from services.intake.application.end_consent import CONSENT_ENDS, merged_with, tell_consents
+from services.intake.application.end_consent import CONSENT_ENDS, tell_consents
 from services.intake.application.ports import IntakeWork
 from services.intake.application.renew_consent import ask_in_time
+from services.intake.application.whole_household import whole_household
 from services.intake.domain.access import must_act, must_be_assigned
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
@@ -49,7 +50,7 @@ async def _circle(work: IntakeWork, case: Case) -> Circle:
     """A bar holds for who is barred, also in a household that they left with. Who was removed and entered again, or
     is entered once more in a case that is said to be with the same household, is nobody that could be told by an id."""
     members = {each.person_id: each.person for each in await work.vault.persons(case)}
-    bars = await work.consents.bars([case.case_id, *await merged_with(work, case)], members)
+    bars = await work.consents.bars(await whole_household(work, case.case_id), members)
     return Circle(members, bars.members, case.confidential, bars.others)
 
 
