@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 
 from services.matching.application.ports import MatchingWork
 from services.matching.application.propose import proposed, taken_by
@@ -12,7 +12,7 @@ from services.matching.application.share_place import Needs, apportioned, nights
 from services.matching.application.views import StandingNeed
 from services.matching.domain.events import NeedUnmatched
 from services.matching.domain.ids import NeedId, OfferId
-from services.matching.domain.matcher import Found, Placement, match, window_of
+from services.matching.domain.matcher import Found, Placement, match, window
 from services.matching.domain.needs import NeedState, Unmatched, WaitingNeed, tier
 from services.matching.domain.referrals import Referral
 
@@ -104,9 +104,3 @@ def _prioritised(work: MatchingWork, each: StandingNeed) -> WaitingNeed:
         return each.waiting
     work.needs.reprioritise(each.need.need_id, now_tier)
     return replace(each.waiting, priority=replace(each.waiting.priority, tier=now_tier))
-
-
-def window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]:
-    """From the first night that any of them asks for to the day after the last."""
-    windows = [window_of(each.need, today) for each in candidates]
-    return min(first for first, _ in windows), max(until for _, until in windows)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.matching.application.give import window
 from services.matching.application.ports import MatchingWork
 from services.matching.application.propose import proposed, taken_by
 from services.matching.application.share_place import nights_held
 from services.matching.application.views import Taken
 from services.matching.domain.ids import CaseId
-from services.matching.domain.matcher import Placement, match
+from services.matching.domain.matcher import Placement, match, window
 from services.matching.domain.needs import PLACE_KINDS, WaitingNeed, tier
 from services.matching.domain.one_place import key_of
 

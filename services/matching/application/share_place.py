@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID
 
 from services.matching.application.ports import MatchingWork
@@ -14,7 +14,7 @@ from services.matching.application.release import leave, let_go
 from services.matching.application.views import HouseholdNights, Taken
 from services.matching.domain.events import NeedUnmatched, ReferralExpired, ReferralRejected
 from services.matching.domain.ids import NeedId
-from services.matching.domain.matcher import request_of
+from services.matching.domain.matcher import request_of, window
 from services.matching.domain.needs import Reason, Unmatched, WaitingNeed
 from services.matching.domain.one_place import (
     Alone,
@@ -86,10 +86,8 @@ def by_key_of(each: WaitingNeed) -> UUID:
 
 async def _leaders(work: MatchingWork, asking: Sequence[WaitingNeed]) -> Mapping[UUID, Sequence[Leader]]:
     """Of each household one case asks."""
-    first = [max(each.need.from_date or work.today, work.today) for each in asking]
-    longest = max(each.need.nights for each in asking)
     cases = {by_key_of(each): each.need.case_id for each in asking}
-    return await work.one_places.leaders(cases, min(first), max(first) + timedelta(days=longest))
+    return await work.one_places.leaders(cases, *window(asking, work.today))
 
 
 async def _share(work: MatchingWork, each: WaitingNeed, shared: Shared) -> None:

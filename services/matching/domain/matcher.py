@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -63,6 +63,12 @@ def window_of(need: Need, today: date) -> tuple[date, date]:
     """The first night that it may take, and the day after the last."""
     first = max(need.from_date or today, today)
     return first, first + timedelta(days=later_starts(need, first) + need.nights)
+
+
+def window(candidates: Sequence[WaitingNeed], today: date) -> tuple[date, date]:
+    """From the first night that any of them asks for to the day after the last."""
+    windows = [window_of(each.need, today) for each in candidates]
+    return min(first for first, _ in windows), max(until for _, until in windows)
 
 
 def match(

@@ -9,6 +9,7 @@ from enum import Enum
 from uuid import UUID
 
 from services.matching.domain.ids import CaseId, ReferralId
+from services.matching.domain.matcher import window_of
 from services.matching.domain.needs import Kind, WaitingNeed
 from services.matching.domain.offers import Offer
 from services.matching.domain.referrals import LIVE, Referral, ReferralState
@@ -66,17 +67,17 @@ def apportion(
 
     Which place it is decides nothing here, neither by what the case avoids nor by what it declined before: one could
     be tried after another until the answer changes. Nights before such a place begins are looked for as nights of
-    their own.
+    their own; a need that may begin later begins in time to be over by then.
     """
-    first = max(each.need.from_date or today, today)
+    first, ends = window_of(each.need, today)
     until = first + timedelta(days=each.need.nights)
     leader = next((leader for leader in leaders if leader.on(first)), None)
     if leader is None:
-        begin = min(
-            (one.referral.from_date for one in leaders if first < one.referral.from_date), default=until
-        )
-        nights = (min(begin, until) - first).days
-        return Alone(each if nights == each.need.nights else _shorter(each, nights))
+        begins = [one.referral.from_date for one in leaders if first < one.referral.from_date]
+        begin = min(begins, default=ends)
+        if begin < until:
+            return Alone(_shorter(each, (begin - first).days))
+        return Alone(each if begin >= ends else _sooner(each, begin))
     if leader.referral.referral_id in refused:
         return Barred()
     return Shared(leader, first, (min(until, leader.until) - first).days)
@@ -84,6 +85,11 @@ def apportion(
 
 def _shorter(each: WaitingNeed, nights: int) -> WaitingNeed:
     return replace(each, need=replace(each.need, nights=nights, latest_date=None))
+
+
+def _sooner(each: WaitingNeed, begin: date) -> WaitingNeed:
+    """All its nights before that day."""
+    return replace(each, need=replace(each.need, latest_date=begin - timedelta(days=each.need.nights)))
 
 
 def one_of_each(waiting: Mapping[UUID, list[WaitingNeed]]) -> tuple[list[WaitingNeed], list[WaitingNeed]]:
