@@ -15,6 +15,9 @@ from aid.intake.v1 import intake_pb2 as messages
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import AidError
+from services.intake.domain.access import REGION
+from services.intake.domain.cases import Case
+from services.intake.domain.ids import CaseId, WorkerName
 from services.intake.domain.refusal import Refusal
 from tests.support.intake import (
     COLLEAGUE,
@@ -30,6 +33,7 @@ from tests.support.intake import (
     open_request,
     opened_intake,
 )
+from tests.support.messaging import until
 from tests.support.stack import RunningStack
 
 
@@ -320,3 +324,35 @@ async def test_food_and_goods_do_not_mix_their_fields(intake: Intake) -> None:
     with pytest.raises(Refusal) as refused:
         await intake.ask("OpenCase", open_request(need), OUTREACH)
     assert refused.value.reason == "need-fields-mixed"
+
+
+_HIDE = """
+WITH advanced AS (UPDATE case_file SET version = version + 1 WHERE case_id = $1 RETURNING household_id)
+UPDATE household SET confidential = true, revision = revision + 1 FROM advanced
+WHERE household.household_id = advanced.household_id
+"""
+_WAITING = """
+SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+async def test_whoever_waited_for_a_case_finds_its_household_as_it_is_now(intake: Intake) -> None:
+    case_id = CaseId(uuid.UUID((await opened_case(intake, lodging(3))).case_id))
+
+    async def locked() -> Case | None:
+        async with intake.application.works.within(REGION)() as work:
+            return await work.cases.lock(case_id, WorkerName("outreach"))
+
+    async def waits() -> bool:
+        return bool(await intake.database.pool.fetchval(_WAITING))
+
+    before = await locked()
+    async with intake.database.transaction() as other:
+        await other.execute(_HIDE, case_id)
+        waiting = asyncio.create_task(locked())
+        await until(waits, what="the second work waiting for the case")
+    after = await waiting
+    assert before is not None
+    assert after is not None
+    assert (after.version, after.facts.revision) == (before.version + 1, before.facts.revision + 1)
+    assert (before.confidential, after.confidential) == (False, True)

@@ -60,7 +60,8 @@ ORDER BY nth
 """
 _FIND = _CASE + "WHERE case_file.case_id = $1"
 _FIND_BY_CODE = _CASE + "WHERE arrival_code = $1"
-_LOCK = _FIND + " FOR UPDATE OF case_file"
+# The household, too: of a case that another work has just changed, only what is locked is read anew.
+_LOCK = _FIND + " FOR UPDATE OF case_file, household"
 _ASSIGNING = "SELECT agency_assigning($1, $2) AS agency_id"
 _TAKEN = "SELECT case_ids_taken($1) AS case_id"
 _OPEN = """

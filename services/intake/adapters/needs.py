@@ -61,9 +61,10 @@ UPDATE need SET met_at = $3, version = version + 1
 WHERE case_id = $1 AND need_id = $2 AND withdrawn_at IS NULL AND met_at IS NULL RETURNING kind
 """
 # Two bags of one need that arrive at the same time would each see only themselves: the case's lock makes the
-# second one look after the first has committed.
+# second one look after the first has committed. The household's, too: only what is locked is read anew.
 _LOCK_CASE = """
-SELECT confidential FROM case_file JOIN household USING (household_id) WHERE case_id = $1 FOR UPDATE OF case_file
+SELECT confidential FROM case_file JOIN household USING (household_id) WHERE case_id = $1
+FOR UPDATE OF case_file, household
 """
 _MEET_WHEN_HANDED_OVER = """
 UPDATE need SET met_at = $3, version = version + 1
