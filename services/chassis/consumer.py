@@ -30,6 +30,8 @@ _log = logs.logger("consumer")
 W = TypeVar("W", bound=Work)
 
 LOOK_S = 5.0
+# A key that waits longer for a missing sequence waits for something that does not come by itself.
+ALARM_S = 60.0
 # What a broker's absence looks like: a new membership may mend it.
 _LOST = (KafkaError, OSError, TimeoutError)
 
@@ -79,6 +81,7 @@ class Consumer(Generic[W]):
         self._rebalancing = False
         self._connecting = False
         self._stopping = False
+        self._late = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -230,6 +233,16 @@ class Consumer(Generic[W]):
             self._metrics.parked_messages.set(row["parked"])
             self._metrics.inbox_waiting_keys.set(row["waiting"])
             self._metrics.inbox_waiting_oldest_seconds.set(row["oldest"] or 0.0)
+            self._alarm(row["waiting"], row["oldest"] or 0.0)
+
+    def _alarm(self, keys: int, oldest: float) -> None:
+        """Say once that a key waits for too long, and once that none does any more."""
+        late = oldest > ALARM_S
+        if late and not self._late:
+            _log.error("keys-wait-for-a-missing-event", keys=keys, oldest_s=round(oldest), mend="make reseed")
+        elif self._late and not late:
+            _log.info("no-key-waits-too-long", keys=keys)
+        self._late = late
 
     def _partitions(self) -> list[TopicPartition]:
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -240,6 +240,33 @@ async def test_a_gap_waits_for_what_is_missing_and_others_do_not(ear: Ear) -> No
         await ear.has_heard(6)
     assert by_key(await heard(ear.database)) == {"a": [1, 2, 3, 4], "b": [1, 2]}
     assert await ear.count("waiting") == 0
+
+
+async def test_a_key_that_waits_for_over_a_minute_is_an_alarm_until_it_waits_no_more(
+    ear: Ear, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "aid.consumer")
+    monkeypatch.setattr("services.chassis.consumer.LOOK_S", 0.1)
+
+    def told(event: str) -> Callable[[], Awaitable[bool]]:
+        async def said_once() -> bool:
+            return [record.msg for record in caplog.records].count(event) == 1
+
+        return said_once
+
+    async with running(ear.consumer()):
+        await ear.put("a", 1, 3)
+
+        async def waiting() -> bool:
+            return await ear.count("waiting") == 1
+
+        await until(waiting, what="one waiting")
+        assert not await told("keys-wait-for-a-missing-event")()
+        await ear.database.pool.execute("UPDATE waiting SET since = since - interval '61 seconds'")
+        await until(told("keys-wait-for-a-missing-event"), what="the alarm")
+        await ear.put("a", 2)
+        await until(told("no-key-waits-too-long"), what="the end of the alarm")
+    assert await told("keys-wait-for-a-missing-event")()
 
 
 async def test_a_second_owner_of_a_partition_commits_nothing(ear: Ear) -> None:
