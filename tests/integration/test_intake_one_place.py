@@ -13,6 +13,7 @@ from aid.intake.v1 import intake_pb2 as messages
 from aid.intake.v1 import search_pb2 as search
 
 from services.chassis.call import Principal
+from tests.integration.test_intake_search import merge
 from tests.support.intake import (
     ADVOCATE,
     COLLEAGUE,
@@ -242,6 +243,22 @@ async def test_a_household_that_is_split_becomes_two_with_a_name_each(intake: In
     )
     other = (await intake.ask("SplitHousehold", split, OUTREACH)).case_id
     assert len({await key(intake, each) for each in (first, other, together)}) == 3
+
+
+async def test_a_merge_that_is_taken_back_leads_nobody_to_those_they_parted_from(intake: Intake) -> None:
+    one, two = ("Jonas", "Mondschein", "1980-01-01"), ("Nadia", "Mondschein", "1982-02-02")
+    first = await opened(intake, person(*one), person(*two, 3))
+    together = await opened(intake, person(*one), person(*two, 3), who=MANAGER)
+    view = await seen(intake, first)
+    split = households.SplitHouseholdRequest(
+        case_id=first, expected_revision=view.revision, person_ids=[view.persons[1].person_id]
+    )
+    other = (await intake.ask("SplitHousehold", split, OUTREACH)).case_id
+    third = await opened(intake, person("Jonas", "Mondschien", "1980-01-01"))
+    merge_id = await merge(intake, third, first)
+    assert await key(intake, first) == await key(intake, third)
+    await intake.ask("UndoMerge", search.UndoMergeRequest(merge_id=merge_id), OUTREACH)
+    assert len({await key(intake, each) for each in (first, other, together, third)}) == 4
 
 
 async def test_a_child_that_leaves_changes_no_name(intake: Intake) -> None:

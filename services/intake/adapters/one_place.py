@@ -17,7 +17,7 @@ from services.intake.domain.one_place import tokens_of
 
 _ANCHORS = "SELECT token, key FROM keystore.one_place_anchor WHERE token = ANY ($1::bytea[])"
 _STANDING = """
-SELECT own, shared, revision, ARRAY(
+SELECT own, shared, parted, revision, ARRAY(
     SELECT token FROM keystore.household_token AS told WHERE told.household_id = $1
 ) AS tokens
 FROM keystore.one_place WHERE household_id = $1
@@ -34,11 +34,12 @@ FROM unnest($1::uuid[], $2::uuid[], $3::bytea[]) AS new (household_id, agency_id
 ON CONFLICT DO NOTHING
 """
 _KEEP = """
-INSERT INTO keystore.one_place (household_id, agency_id, own, shared, revision)
-SELECT household_id, agency_id, own, shared, revision
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[])
-     AS new (household_id, agency_id, own, shared, revision)
-ON CONFLICT (household_id) DO UPDATE SET own = EXCLUDED.own, shared = EXCLUDED.shared, revision = EXCLUDED.revision
+INSERT INTO keystore.one_place (household_id, agency_id, own, shared, parted, revision)
+SELECT household_id, agency_id, own, shared, parted, revision
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[], $6::bigint[])
+     AS new (household_id, agency_id, own, shared, parted, revision)
+ON CONFLICT (household_id) DO UPDATE
+SET own = EXCLUDED.own, shared = EXCLUDED.shared, parted = EXCLUDED.parted, revision = EXCLUDED.revision
 """
 _LOSE = "DELETE FROM keystore.household_token WHERE household_id = $1 AND token <> ALL ($2::bytea[])"
 _SHARE = """
@@ -56,10 +57,11 @@ ORDER BY merged.case_id
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What is written of a household."""
+    """What is written of a household. `parted`: adults of it did once; what it is called names it no more."""
 
     own: UUID | None
     shared: UUID | None
+    parted: bool
     revision: int
     tokens: frozenset[bytes]
 
@@ -68,7 +70,7 @@ class _Standing:
         return OnePlace(self.shared or self.own, self.revision)
 
 
-_NOTHING = _Standing(None, None, 0, frozenset())
+_NOTHING = _Standing(None, None, False, 0, frozenset())
 
 
 class PostgresOnePlaces:
@@ -160,7 +162,9 @@ class PostgresOnePlaces:
     ) -> OnePlace | None:
         """The household goes by another one's name from now on, or (None) by its own again. None: nothing changed."""
         standing = await self._standing(household_id)
-        name = None if with_ is None else (await self._standing(with_)).told.key
+        name = random_id() if standing.parted else None
+        if with_ is not None:
+            name = (await self._standing(with_)).told.key
         if standing.own is None or standing.shared == name:
             return None
         self._work.write(_SHARE, household_id, name, standing.revision + 1, expect=1)
@@ -193,8 +197,17 @@ class PostgresOnePlaces:
         standing: _Standing,
     ) -> None:
         revision = standing.revision + 1
-        shared = random_id() if case_id in self._parted else standing.shared
-        self._work.collect(_KEEP, household_id, agency_id, own, shared, revision)
+        parts = case_id in self._parted
+        shared = random_id() if parts else standing.shared
+        self._work.collect(
+            _KEEP,
+            household_id,
+            agency_id,
+            own,
+            shared,
+            parts or standing.parted,
+            revision,
+        )
         key = None if own is None else shared or own
         self._names[case_id] = OnePlace(key, revision)
 
@@ -219,4 +232,4 @@ class PostgresOnePlaces:
         if not rows:
             return _NOTHING
         [row] = rows
-        return _Standing(row["own"], row["shared"], row["revision"], frozenset(row["tokens"]))
+        return _Standing(row["own"], row["shared"], row["parted"], row["revision"], frozenset(row["tokens"]))
