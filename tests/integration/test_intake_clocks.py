@@ -929,9 +929,14 @@ def left(on: int, destination: int) -> messages.ImportedExit:
     return messages.ImportedExit(entered_on=day(-60), exited_on=day(on), destination=destination, persons=2)
 
 
+async def outcome(intake: Intake, request: messages.ImportHouseholdsRequest) -> tuple[str, str]:
+    """The case of the one household, and what the export was to it."""
+    [result] = (await intake.ask("ImportHouseholds", request, OPERATOR)).results
+    return result.case_id, result.outcome
+
+
 async def imported(intake: Intake, request: messages.ImportHouseholdsRequest) -> str:
-    answer = await intake.ask("ImportHouseholds", request, OPERATOR)
-    case_id: str = answer.results[0].case_id
+    case_id, _ = await outcome(intake, request)
     return case_id
 
 
@@ -942,6 +947,13 @@ async def is_open(intake: Intake, case_id: str) -> bool:
     return closed_at is None
 
 
+async def sleeps_outside(intake: Intake, case_id: str) -> bool:
+    return bool(await intake.database.pool.fetchval(_UNSHELTERED, case_id))
+
+
+_UNSHELTERED = """
+SELECT unsheltered FROM household JOIN case_file USING (household_id) WHERE case_id = $1::text::uuid
+"""
 _WANTED = "SELECT from_date::text, urgency FROM need WHERE case_id = $1::text::uuid AND withdrawn_at IS NULL"
 
 
@@ -951,8 +963,10 @@ async def test_an_exit_to_the_street_keeps_the_case_open_and_looks_for_a_place(
 ) -> None:
     gone = left(0, destination)
     known = await imported(intake, exported(-1))
-    assert await imported(intake, exported(0, gone)) == known
+    assert await outcome(intake, exported(0, gone)) == (known, "changed")
     new = await imported(intake, exported(0, gone, key="h2"))
+    outside = destination == 116
+    assert await sleeps_outside(intake, known) == outside
     for case_id in (known, new):
         assert await is_open(intake, case_id)
         [need] = await intake.database.pool.fetch(_WANTED, case_id)
@@ -961,8 +975,9 @@ async def test_an_exit_to_the_street_keeps_the_case_open_and_looks_for_a_place(
     # What later exports say again neither closes the case nor looks once more.
     await days_pass(intake, 10)
     for after in (9, 10):
-        assert await imported(intake, exported(after, gone)) == known
+        assert await outcome(intake, exported(after, gone)) == (known, "unchanged")
         assert await is_open(intake, known)
+        assert await sleeps_outside(intake, known) == outside
         assert len(await intake.database.pool.fetch(_WANTED, known)) == 1
 
 

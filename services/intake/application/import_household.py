@@ -10,6 +10,7 @@ from services.intake.application.imported_exit import (
     comes_back,
     count_from_home,
     follow_exit,
+    kept_open,
     news_of_exit,
     stays_open,
 )
@@ -64,14 +65,14 @@ async def import_household(work: IntakeWork, source: ImportSource, row: Imported
         work.imports.stay_away_too(case.case_id, created.case_id)
         return created
     news = await news_of_exit(work, case.case_id, row)
-    as_it_is = replace(row, closed=False) if stays_open(work, case, row, news) else row
+    as_it_is = kept_open(case, row) if stays_open(work, case, row, news) else row
     changed = await reconcile_household(work, case, as_it_is, source.as_of)
     if news is not None:
         await follow_exit(work, case.case_id, news, source.imported_by)
     work.history.replace(case.case_id, case.agency_id, row.history, source.imported_by)
     remembered = Imported(case.household_id, case.case_id, digest)
     work.imports.remember(source.source_id, row.source_key, remembered)
-    outcome = ImportOutcome.CHANGED if changed else ImportOutcome.UNCHANGED
+    outcome = ImportOutcome.CHANGED if changed or news is not None else ImportOutcome.UNCHANGED
     return ImportedCase(case.case_id, await _imported_needs(work, case.case_id), outcome)
 
 

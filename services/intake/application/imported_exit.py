@@ -1,5 +1,7 @@
 """What it means for a household that an export shows it gone from its project: to the street, or to a home."""
 
+from dataclasses import replace
+
 from services.intake.application.follow_stays import stay_ends
 from services.intake.application.follow_up import count_from, follow_up_from
 from services.intake.application.ports import IntakeWork
@@ -40,6 +42,13 @@ def stays_open(work: IntakeWork, case: Case, row: ImportedHousehold, news: Impor
     if news is not None:
         return returned(news, work.today)
     return case.closed_at is None
+
+
+def kept_open(case: Case, row: ImportedHousehold) -> ImportedHousehold:
+    """The row of a household that is still looked after here: it tells of the day it left, not of where it sleeps
+    since."""
+    unsheltered = row.household.unsheltered or case.facts.unsheltered
+    return replace(row, closed=False, household=replace(row.household, unsheltered=unsheltered))
 
 
 async def follow_exit(work: IntakeWork, case_id: CaseId, left: ImportedExit, by: WorkerName) -> None:
