@@ -35,12 +35,26 @@ SELECT referral.from_date, referral.nights FROM referral JOIN need USING (need_i
 WHERE referral.case_id = $1 AND state = 'accepted' AND referral.from_date IS NOT NULL AND kind <> 'food'
   AND NOT EXISTS (SELECT FROM stay WHERE stay.referral_id = referral.referral_id)
 """
-# What somebody has acknowledged stays so; a stay that went on and ended on the same day after all rings again.
+# What somebody has acknowledged stays so; a stay that went on and ended on the same day after all rings again. Whoever is
+# looked for already because the stay was doubted is looked for by the same alarm, which is of its end from then on.
 _RAISE = """
-INSERT INTO alarm (alarm_id, case_id, agency_id, stay_id, ended_on, raised_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (stay_id, ended_on) DO UPDATE
+WITH rings AS (
+    UPDATE alarm SET ended_on = $5, doubted = false
+    WHERE stay_id = $4 AND doubted AND acknowledged_at IS NULL AND NOT EXISTS (
+        SELECT FROM alarm AS before WHERE before.stay_id = $4 AND before.ended_on = $5 AND NOT before.doubted
+    ) RETURNING alarm_id
+)
+INSERT INTO alarm (alarm_id, case_id, agency_id, stay_id, ended_on, raised_at)
+SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (SELECT FROM rings)
+ON CONFLICT (stay_id, ended_on, doubted) DO UPDATE
 SET raised_at = EXCLUDED.raised_at, acknowledged_at = NULL, acknowledged_by = NULL, action = NULL
 WHERE alarm.action = 'stay-goes-on' RETURNING alarm_id
+"""
+_DOUBT = """
+INSERT INTO alarm (alarm_id, case_id, agency_id, stay_id, ended_on, raised_at, doubted)
+SELECT $1, $2, $3, $4, $5, $6, true
+WHERE NOT EXISTS (SELECT FROM alarm WHERE stay_id = $4 AND acknowledged_at IS NULL)
+ON CONFLICT (stay_id, ended_on, doubted) DO NOTHING RETURNING alarm_id
 """
 _SETTLE = """
 UPDATE alarm SET acknowledged_at = $2, acknowledged_by = '', action = 'stay-goes-on'
@@ -118,8 +132,14 @@ class PostgresAlarms:
         self._metrics = metrics
 
     async def raise_(self, case: Case, stay: Stay, ended_on: date) -> None:
+        await self._raise(_RAISE, case, stay, ended_on)
+
+    async def doubt(self, case: Case, stay: Stay, found_on: date) -> None:
+        await self._raise(_DOUBT, case, stay, found_on)
+
+    async def _raise(self, sql: str, case: Case, stay: Stay, day: date) -> None:
         raised = await self._work.connection.fetchval(
-            _RAISE, uuid7(), case.case_id, case.agency_id, stay.stay_id, ended_on, self._work.now
+            sql, uuid7(), case.case_id, case.agency_id, stay.stay_id, day, self._work.now
         )
         # Of households in hiding no figure tells.
         if raised is not None and not case.confidential:

@@ -84,7 +84,7 @@ async def situate(
         work.cases.advance(case)
         return Situated(False, None)
     for stay in unsaid:
-        await work.alarms.raise_(case, stay, work.today)
+        await work.alarms.doubt(case, stay, work.today)
     case = await _back(work, case, code)
     need = await _urgent_need(work, case, code)
     work.changed(case.case_id)

@@ -33,7 +33,11 @@ class Stays(Protocol):
 
 class Alarms(Protocol):
     async def raise_(self, case: Case, stay: Stay, ended_on: date) -> None:
-        """The stay ended with nothing next; said twice is said once."""
+        """The stay ended with nothing next; said twice is said once. An open one that doubted it becomes this one."""
+        ...
+
+    async def doubt(self, case: Case, stay: Stay, found_on: date) -> None:
+        """The stay has not ended, but the household does not sleep there. None while one of the stay is open."""
         ...
 
     def settle(self, stay: Stay) -> None:
