@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from aid.common.v1 import common_pb2 as common
 from aid.intake.v1 import consents_pb2 as consents
@@ -18,6 +19,7 @@ from aid.intake.v1 import stays_pb2 as stays
 from aid.matching.v1 import events_pb2 as matching
 
 from services.chassis.errors import AidError, Kind
+from services.chassis.migrate import read
 from services.intake.domain.refusal import Refusal
 from tests.support.clocks import DAY, day, days_pass, moves_in, opened_case, ring, told
 from tests.support.intake import (
@@ -910,6 +912,38 @@ async def test_who_allows_the_search_anew_or_ends_it_is_not_asked(intake: Intake
     assert await tasks(intake) == []
 
 
+async def migrated_again(intake: Intake) -> None:
+    """The migration that arms what was promised before there was a reminder of it."""
+    [migration] = [each for each in read("services.intake") if each.name == "renewals_and_reads"]
+    settings = intake.settings
+    owner = await asyncpg.connect(settings.owner_dsn, password=settings.owner_password())
+    try:
+        await owner.execute("DROP INDEX access_log_case, access_log_read")
+        await owner.execute(migration.sql)
+    finally:
+        await owner.close()
+
+
+@pytest.mark.parametrize(("until", "asked_on"), [(60, 46), (11, 6)])
+async def test_a_search_that_was_allowed_before_anybody_asked_in_time_is_asked_for_as_well(
+    intake: Intake, until: int, asked_on: int
+) -> None:
+    opened = await opened_case(intake, lodging(3))
+    await search_allowed(intake, opened.case_id, until)
+    await search_ended(intake, (await opened_case(intake, lodging(3))).case_id)
+    armed = await intake.database.pool.fetch(_REMINDERS)
+    await intake.database.pool.execute("DELETE FROM reminder WHERE kind = 'consent-ends-soon'")
+    await intake.database.pool.execute("DELETE FROM timer WHERE kind = 'case-clock'")
+    for _ in range(2):
+        await migrated_again(intake)
+        assert await intake.database.pool.fetch(_REMINDERS) == armed
+    await days_pass(intake, asked_on - 1)
+    assert await tasks(intake) == []
+    await days_pass(intake, 1)
+    [asked] = await tasks(intake)
+    assert asked.case_id == opened.case_id
+
+
 # What exports tell
 
 
@@ -951,6 +985,9 @@ async def sleeps_outside(intake: Intake, case_id: str) -> bool:
     return bool(await intake.database.pool.fetchval(_UNSHELTERED, case_id))
 
 
+_REMINDERS = """
+SELECT case_id, agency_id, about, (due_at AT TIME ZONE 'UTC')::date FROM reminder WHERE kind = 'consent-ends-soon'
+"""
 _UNSHELTERED = """
 SELECT unsheltered FROM household JOIN case_file USING (household_id) WHERE case_id = $1::text::uuid
 """
