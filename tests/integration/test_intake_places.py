@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +173,58 @@ async def test_a_grant_that_nobody_heard_of_is_not_forgotten_under_those_who_liv
     assert await refused(world, "ExtendStay", more, HUB_DESK) == ("deadline", "deadline-exceeded")
     await world.advance(timedelta(days=6))
     assert not await forgotten(world)
+
+
+async def test_more_nights_that_are_refused_are_remembered_by_nobody(world: Twin) -> None:
+    answer = await ask(world, "RequestPlace", wanted())
+    await world.deliver()
+    referral = await move_in(world)
+    before = await over(world)
+    more = stays.ExtendStayRequest(
+        arrival_code=answer.hub.arrival_code, referral_id=str(uuid.uuid4()), last_night="2026-12-01"
+    )
+    assert await refused(world, "ExtendStay", more, HUB_DESK) == ("missing", "not-found")
+    assert await over(world) == before
+    more.referral_id = referral
+    await world.over_rpc("ExtendStay", more, HUB_DESK, "granted")
+    granted = await over(world)
+    assert granted > before
+    more.last_night = "2026-11-30"
+    kind, _ = await refused(world, "ExtendStay", more, HUB_DESK, "less than they have")
+    assert (kind, await over(world)) == ("invalid", granted)
+
+
+async def test_a_refusal_takes_nothing_from_an_asking_that_came_after(
+    world: Twin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later one is for fewer nights, and is granted while the first still waits for its refusal."""
+    grant = MatchingClient.extend_stay
+    answer = await ask(world, "RequestPlace", wanted())
+    await world.deliver()
+    referral = await move_in(world)
+    before = await over(world)
+    more = stays.ExtendStayRequest(
+        arrival_code=answer.hub.arrival_code, referral_id=referral, last_night="2026-12-05"
+    )
+    fewer = stays.ExtendStayRequest(
+        arrival_code=answer.hub.arrival_code, referral_id=referral, last_night="2026-12-01"
+    )
+
+    async def late(*asked: Any) -> None:
+        monkeypatch.setattr(MatchingClient, "extend_stay", grant)
+        await world.over_rpc("ExtendStay", fewer, HUB_DESK, "the second")
+        raise AidError(errors.Kind.REFUSED, "no-place", "Somebody else has it by then.")
+
+    monkeypatch.setattr(MatchingClient, "extend_stay", late)
+    assert await refused(world, "ExtendStay", more, HUB_DESK, "the first") == ("refused", "no-place")
+    assert await over(world) >= before + timedelta(days=2)
+
+
+async def over(world: Twin) -> datetime:
+    """When the request will be forgotten."""
+    [row] = await world.intake.database.pool.fetch("SELECT due_at FROM timer WHERE kind = 'place-over'")
+    due_at: datetime = row["due_at"]
+    return due_at
 
 
 async def test_more_nights_are_asked_for_by_the_hub_with_the_referral_and_within_reason(world: Twin) -> None:

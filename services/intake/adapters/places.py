@@ -35,6 +35,7 @@ WHERE request_id = $1 AND token_hash IS NOT NULL RETURNING request_id
 """
 # What was granted is promised by the timer that forgets the request, and stands nowhere else.
 _REMEMBERED = "SELECT due_at FROM timer WHERE kind = $1 AND subject = $2"
+_LESS = "UPDATE timer SET due_at = $3 WHERE kind = $1 AND subject = $2 AND payload = $4"
 _DROP = "DELETE FROM place_request WHERE request_id = $1"
 SNAPSHOT = "SELECT * FROM place_request WHERE request_id = $1"
 KEYS = "SELECT request_id FROM place_request ORDER BY request_id"
@@ -80,6 +81,9 @@ class PostgresPlaces:
     async def remembered_until(self, request_id: CaseId) -> datetime | None:
         rows = await self._work.peek(_REMEMBERED, PLACE_OVER, str(request_id))
         return rows[0]["due_at"] if rows else None
+
+    def remember_less(self, request_id: CaseId, until: datetime, asking: bytes) -> None:
+        self._work.write(_LESS, PLACE_OVER, str(request_id), until, asking)
 
     async def forget(self, request_id: CaseId) -> bool:
         return await self._work.connection.fetchval(_FORGET, request_id) is not None

@@ -41,6 +41,10 @@ class Places(Protocol):
         """When it will be forgotten, if nobody leaves before."""
         ...
 
+    def remember_less(self, request_id: CaseId, until: datetime, asking: bytes) -> None:
+        """Forget it then, as before; unless somebody asked for more nights since `asking` did."""
+        ...
+
     async def forget(self, request_id: CaseId) -> bool:
         """Keep nothing but its id; whether there was more."""
         ...
