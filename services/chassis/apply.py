@@ -101,7 +101,7 @@ class Applier(Generic[W]):
         """
         if len(batches) > 1:
             try:
-                return [*await self._transaction(batches, {})]
+                return [*await self._together(batches)]
             except Exception as error:  # noqa: BLE001 - which partition it was shows when they go one by one
                 _log.warning("batches-failed", _cause(error), partitions=len(batches))
         return [await self._outcome(each) for each in batches]
@@ -121,7 +121,8 @@ class Applier(Generic[W]):
         """
         if len(records) > 1:
             try:
-                return await self._alone(Batch(topic, position, records), {})
+                [moved] = await self._together([Batch(topic, position, records)])
+                return moved
             except (MovedOnError, SequenceConflictError):
                 raise
             except Exception as error:  # noqa: BLE001 - which record it was shows when they go one by one
@@ -130,6 +131,19 @@ class Applier(Generic[W]):
         for record in records:
             position = await self._single(topic, position, record)
         return position
+
+    async def _together(self, batches: Sequence[Batch]) -> list[Position]:
+        """In one transaction, and once more when it lost a race: it decides anew, and one by one its records would
+        have to win many.
+        """
+        try:
+            return await self._transaction(batches, {})
+        except Exception as error:
+            if not isinstance(_cause(error), StaleError):
+                raise
+        for each in batches:
+            self._metrics.consumer_retries_total.labels(each.topic.name).inc()
+        return await self._transaction(batches, {})
 
     async def _single(self, topic: Topic, position: Position, record: Record) -> Position:
         """Apply one record; a record of its key that waited for it may be the one that fails."""

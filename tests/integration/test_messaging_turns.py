@@ -15,6 +15,7 @@ from services.chassis.inbox import Position
 from services.chassis.metrics import Metrics
 from services.chassis.parking import KeptRecord
 from services.chassis.turns import BATCH, Turn, Turns
+from services.chassis.work import StaleError
 from tests.support.messaging import HANDLERS, SAID, Log, Words, heard, opened, said, topic_of, works_of
 from tests.support.stack import RunningStack
 
@@ -82,6 +83,40 @@ async def test_a_second_owner_of_one_partition_commits_nothing_of_it(stack: Runn
         assert first == Position("t", 0, 1, 1)
         assert isinstance(second, MovedOnError)
         assert await heard(database) == [("a", 1)]
+
+
+def beaten(database: Database, times: int) -> Applier[Words]:
+    """A consumer whose first transactions lose a race over what they had read."""
+    lost = 0
+
+    async def hear(event: Received, work: Words) -> None:
+        nonlocal lost
+        if event.payload == b"2" and lost < times:
+            lost += 1
+            raise StaleError("somebody was faster")
+        await HANDLERS[SAID](event, work)
+
+    return Applier(works_of(database), "two", {SAID: hear}, Metrics())
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_a_batch_that_lost_a_race_is_tried_again_as_a_batch(
+    stack: RunningStack, partitions: int
+) -> None:
+    async with opened(stack) as database:
+        await begun(database)
+        applier = beaten(database, times=1)
+        batches = [batch(0, "a", 1, 2, 3), batch(1, "b", 4)][:partitions]
+        assert await applier.batches(batches) == [Position("t", 0, 3, 1), Position("t", 1, 1, 1)][:partitions]
+        assert await database.pool.fetchval(TRANSACTIONS) == 1
+
+
+async def test_one_that_loses_again_goes_record_by_record(stack: RunningStack) -> None:
+    async with opened(stack) as database:
+        await begun(database)
+        assert await beaten(database, times=2).batches([batch(0, "a", 1, 2, 3)]) == [Position("t", 0, 3, 3)]
+        assert await heard(database) == [("a", 1), ("a", 2), ("a", 3)]
+        assert await database.pool.fetchval(TRANSACTIONS) == 3
 
 
 class Slow(Applier[Words]):
