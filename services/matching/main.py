@@ -31,6 +31,7 @@ from services.matching.adapters.intake_client import IntakeDisclosures
 from services.matching.adapters.snapshots import Snapshots, snapshots
 from services.matching.adapters.wire import Wire
 from services.matching.adapters.work import PostgresWork
+from services.matching.application.contention import Contention
 from services.matching.application.describe_arrival import Disclosures
 from services.matching.application.ports import MatchingWork
 from services.matching.application.terms import Terms
@@ -63,9 +64,12 @@ def assemble(
     disclosures: Disclosures | None = None,
 ) -> Application:
     """What main runs and tests call. Without `disclosures` providers are told nothing of whom to expect."""
-    wire = Wire(topics)
+    wire, contention = Wire(topics), Contention()
     works: WorkFactory[MatchingWork] = WorkFactory(
-        database, clock, lambda connection, now: PostgresWork(connection, now, wire, terms, metrics), metrics
+        database,
+        clock,
+        lambda connection, now: PostgresWork(connection, now, wire, terms, metrics, contention),
+        metrics,
     )
     return Application(
         works=works,

@@ -24,6 +24,7 @@ from services.matching.adapters.referrals import PostgresReferrals
 from services.matching.adapters.reports import Reports
 from services.matching.adapters.wire import Wire, case_of
 from services.matching.application.agenda import Agenda
+from services.matching.application.contention import Contention
 from services.matching.application.ports import Cause, MatchingWork
 from services.matching.application.settle import settle
 from services.matching.application.terms import Terms
@@ -36,7 +37,13 @@ class PostgresWork(MatchingWork):
     """The repositories on one connection."""
 
     def __init__(
-        self, connection: Connection, now: datetime, wire: Wire, terms: Terms, metrics: Metrics
+        self,
+        connection: Connection,
+        now: datetime,
+        wire: Wire,
+        terms: Terms,
+        metrics: Metrics,
+        contention: Contention,
     ) -> None:
         super().__init__(connection, now)
         self._wire = wire
@@ -45,6 +52,7 @@ class PostgresWork(MatchingWork):
         self.cause = None
         self.terms = terms
         self.agenda = Agenda()
+        self.contention = contention
         self._reports = Reports(self)
         self.households = PostgresHouseholds(self, self._reports)
         self.needs = PostgresNeeds(self, self._reports)
@@ -70,9 +78,13 @@ class PostgresWork(MatchingWork):
 
     async def _commit(self) -> None:
         """Every work settles what it has put on the agenda, a batch of events once for all of them."""
-        await settle(self)
-        self._reports.flush()
-        await super()._commit()
+        try:
+            await settle(self)
+            self._reports.flush()
+            await super()._commit()
+        except StaleError:
+            self.contention.lost()
+            raise
 
     async def _first(self) -> None:
         self._reports.flush()

@@ -11,6 +11,7 @@ from services.chassis.call import Call
 from services.chassis.envelope import Received
 from services.chassis.work import Work
 from services.matching.application.agenda import Agenda
+from services.matching.application.contention import Contention
 from services.matching.application.terms import Shown, Terms
 from services.matching.application.views import (
     Allocation,
@@ -332,6 +333,7 @@ class MatchingWork(Work):
     cause: Cause
     terms: Terms
     agenda: Agenda
+    contention: Contention
     households: Households
     newcomers: Newcomers
     needs: Needs

@@ -28,7 +28,7 @@ async def settle(work: MatchingWork) -> None:
     agenda = work.agenda
     if not agenda:
         return
-    if await gave_at_once(work):
+    if not work.contention.lately and await gave_at_once(work):
         agenda.clear()
         return
     await work.needs.lock(agenda.expiring | agenda.closing)
