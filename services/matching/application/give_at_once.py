@@ -18,10 +18,16 @@ from services.matching.domain.one_place import key_of
 async def gave_at_once(work: MatchingWork) -> bool:
     """Whether the agenda held only such needs, and each got a place; if not, nothing has changed.
 
-    What is free is seen without the lock of the places, which the one statement takes that writes it all. That it is
-    still so is for the database to say: units that went meanwhile, a household's night that another of its cases got,
-    a need that was heard of on another way fail the work (StaleError), and it decides again. A need for which nothing
-    is free is told so only under the lock, so that it is seen by who frees a place.
+    What is free is seen without the lock of the places, which the one statement takes that writes it all. Of what may
+    have changed by then the database says three things: units that went meanwhile, a household's night that another of
+    its cases got, a need that was heard of on another way. Each fails the work (StaleError), and it decides again,
+    under the lock then (`Contention`).
+
+    It says nothing of what else may have changed: rules of an offer, facts of a household that came with another
+    question count here as if they came a moment later. A place that was given stays given when rules change; newer
+    facts come again as an event of the case, and that looks at all its needs.
+
+    A need for which nothing is free is told so only under the lock, so that it is seen by who frees a place.
     """
     if not work.agenda.asks_only_for_needs():
         return False

@@ -74,7 +74,8 @@ class Newcomers(Protocol):
         self, newcomers: Sequence[WaitingNeed], asking: Mapping[UUID, CaseId], from_date: date, until: date
     ) -> Book | None:
         """What is free on those nights. None when anything is known already that decides otherwise, a place of a
-        household through another case than the one that asks for it among it."""
+        household through another case than the one that asks for it among it. It holds for the moment of the look;
+        `refer`, `take` and the nights of a household are checked again when they are written, nothing else is."""
         ...
 
     def refer(self) -> None:
