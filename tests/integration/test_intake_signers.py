@@ -105,6 +105,27 @@ async def test_who_was_barred_removed_and_entered_again_finds_an_advocate_there(
     assert await signing(intake, case_id, again, child, HELPER) == ""
 
 
+async def test_a_bar_of_somebody_who_was_removed_is_lifted_by_an_advocate_alone(intake: Intake) -> None:
+    case_id, (_, father, child) = await three(intake)
+    elsewhere, (_, other, _) = await three(intake)
+    await bars(intake, case_id, father)
+    await bars(intake, elsewhere, other)
+    await edits(intake, "RemovePerson", case_id, person_id=father)
+    again = (await edits(intake, "AddPerson", case_id, person=PERSONS[1])).person_id
+    lifting = messages.BarSignerRequest(case_id=case_id, person_id=father)
+    for request, who, why in (
+        (lifting, OUTREACH, "advocate-needed"),
+        (messages.BarSignerRequest(case_id=case_id, person_id=other), HELPER, "not-found"),
+        (messages.BarSignerRequest(case_id=case_id, person_id=father, barred=True), HELPER, "not-found"),
+    ):
+        with pytest.raises(Refusal) as refused:
+            await intake.ask("BarSigner", request, who)
+        assert refused.value.reason == why
+    assert await signing(intake, case_id, again, child) == "advocate-needed"
+    await intake.ask("BarSigner", lifting, HELPER)
+    assert await signing(intake, case_id, again, child) == ""
+
+
 async def test_a_bar_holds_in_the_other_case_of_the_same_household(intake: Intake) -> None:
     case_id, (_, father, _) = await three(intake)
     other, (_, same_man, child) = await three(intake)

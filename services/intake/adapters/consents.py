@@ -49,6 +49,7 @@ ON CONFLICT DO NOTHING
 """
 _UNBAR = "DELETE FROM barred_signer WHERE person_id = $1"
 _TAKE_ALONG = "UPDATE barred_signer SET case_id = $2 WHERE person_id = ANY ($1::uuid[])"
+_BARRED_IN = "SELECT person_id FROM barred_signer WHERE case_id = $1"
 _BARS = """
 SELECT person_id FROM barred_signer
 WHERE person_id = ANY ($2::uuid[]) OR case_id = ANY ($1::uuid[])
@@ -122,6 +123,9 @@ class PostgresConsents:
 
     def bar(self, case: Case, person_id: PersonId, by: WorkerName) -> None:
         self._work.write(_BAR, person_id, case.case_id, case.agency_id, by, self._work.now)
+
+    async def barred_in(self, case_id: CaseId) -> Collection[PersonId]:
+        return {PersonId(row["person_id"]) for row in await self._work.peek(_BARRED_IN, case_id)}
 
     def unbar(self, person_id: PersonId) -> None:
         self._work.write(_UNBAR, person_id)

@@ -22,14 +22,16 @@ class BarSigner:
 
 async def bar_signer(work: IntakeWork, command: BarSigner) -> None:
     """Any worker of the case may bar somebody, and what they signed for others ends; an advocate alone lifts it,
-    and of a household in hiding one who is assigned to it."""
+    and of a household in hiding one who is assigned to it. Also of somebody who was removed or erased since: their bar
+    makes of every signature here one that an advocate takes."""
     found = await work.cases.approach(command.case_id, command.asker)
     case = must_act(found.case, found.viewer)
-    known = await work.vault.persons(case)
-    if all(each.person_id != command.person_id for each in known):
-        raise not_found()
+    known = {each.person_id for each in await work.vault.persons(case)}
     if not command.barred:
         must_be_assigned(case)
+        known.update(await work.consents.barred_in(case.case_id))
+    if command.person_id not in known:
+        raise not_found()
     work.cases.advance(case)
     if command.barred:
         work.consents.bar(case, command.person_id, found.viewer.worker)
