@@ -13,7 +13,8 @@ from aid.intake.v1 import intake_pb2 as messages
 
 from services.chassis.call import Principal
 from services.intake.domain.access import REGION
-from tests.support.intake import OPERATOR, Intake, lodging, opened_intake
+from tests.integration.test_intake_one_place import key, opened
+from tests.support.intake import MANAGER, OPERATOR, Intake, lodging, opened_intake
 from tests.support.stack import RunningStack
 
 AGENCY = messages.ImportedAgency(source_key="organisation:1", name="Harbor House")
@@ -41,12 +42,16 @@ class Source:
         self.day, self.case_id = 1, ""
 
     async def says(
-        self, persons: dict[str, messages.Person], closed: bool = False, needs: Any = ()
+        self,
+        persons: dict[str, messages.Person],
+        closed: bool = False,
+        needs: Any = (),
+        keyless: bool = False,
     ) -> messages.ImportedHouseholdResult:
         row = messages.ImportedHousehold(
             source_key=self.key, agency_source_key=AGENCY.source_key, opened_on="2026-01-05", closed=closed,
             household=messages.Household(persons=list(persons.values())),
-            person_source_keys=list(persons), needs=needs,
+            person_source_keys=[] if keyless else list(persons), needs=needs,
         )  # fmt: skip
         self.day += 1
         request = messages.ImportHouseholdsRequest(
@@ -197,3 +202,16 @@ async def test_an_erased_household_is_named_by_no_row_and_found_by_its_export(in
     again = await source.says({"p1": una(family_name="Quill")})
     assert (again.outcome, again.reason) == ("refused", "household-erased")
     assert await intake.count("case_file") == before
+
+
+@pytest.mark.parametrize("keyless", [False, True])
+async def test_an_adult_who_leaves_by_an_export_is_led_to_nobody(intake: Intake, keyless: bool) -> None:
+    source, name = Source(intake), f"Abend {keyless}"
+    one, two = una(family_name=name), una(given_name="Nora", family_name=name, relationship=3)
+    await source.says({"p1": one, "p2": two}, keyless=keyless)
+    together = await opened(intake, one, two, who=MANAGER)
+    one.note = "sings"
+    assert (await source.says({"p1": one, "p2": two}, keyless=keyless)).outcome == "changed"
+    assert await key(intake, source.case_id) == await key(intake, together)
+    await source.says({"p1": one}, keyless=keyless)
+    assert await key(intake, source.case_id) not in {"", await key(intake, together)}

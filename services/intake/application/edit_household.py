@@ -2,18 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 from services.chassis import discretion
 from services.intake.application.end_consent import end_unwitnessed
-from services.intake.application.household_changed import household_changed, leavers_sign_no_more
+from services.intake.application.household_changed import adults_part, household_changed, leavers_sign_no_more
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
 from services.intake.domain.access import Sight, assigned_from_the_start, must_act, must_be_assigned, must_see
 from services.intake.domain.agencies import Asker, Viewer
 from services.intake.domain.cases import Case
 from services.intake.domain.changes import changed_fields
 from services.intake.domain.events import CaseSnapshot, HouseholdChanged
-from services.intake.domain.household import AgeBand, Household, age_band, checked, facts_of
+from services.intake.domain.household import Household, checked, facts_of
 from services.intake.domain.ids import ArrivalCode, CaseId, PersonId
 from services.intake.domain.refusal import Refusal, conflict, not_found, refused
 
@@ -117,7 +116,7 @@ async def finish(
     work.cases.advance(case)  # first: of two at once one goes on, and the other begins anew
     if after.facts.confidential:
         discretion.hush()
-    if _adults_part(before, after, work.today):
+    if adults_part(before, after, work.today):
         work.one_places.part(case.case_id)
     await work.vault.change(case, after, leaving)
     work.changes.record(case, after.facts.revision, fields, editing.viewer.worker)
@@ -150,16 +149,6 @@ async def hide_together(work: IntakeWork, case: Case, viewer: Viewer) -> None:
         known = await work.vault.known(other)
         hidden = replace(known.household, survivor=True, lifted=False)
         await finish(work, Editing(other, viewer, known), hidden)
-
-
-def _adults_part(before: KnownHousehold, after: KnownHousehold, today: date) -> bool:
-    """Whether an adult is no longer there. Whoever entered the household elsewhere knows both of them, and neither is
-    to be led to the other by the place that the two got together."""
-    staying = {each.person_id for each in after.persons}
-    return any(
-        each.person_id not in staying and age_band(each.person, today) is AgeBand.ADULT
-        for each in before.persons
-    )
 
 
 def changed_between(before: KnownHousehold, after: KnownHousehold) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ dates and birthdays) is brought up to date here, and commits with the change or 
 """
 
 from collections.abc import Sequence
+from datetime import date
 
 from services.chassis.ids import uuid7
 from services.intake.application.derive_needs import follow_household
@@ -13,7 +14,7 @@ from services.intake.application.end_consent import end_signatures
 from services.intake.application.look_again import set_looks
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson
 from services.intake.domain.cases import Case
-from services.intake.domain.household import Household
+from services.intake.domain.household import AgeBand, Household, Person, age_band
 from services.intake.domain.ids import PersonId
 
 
@@ -40,6 +41,27 @@ async def leavers_sign_no_more(
     left = {each.person_id for each in before.persons} - {each.person_id for each in after.persons}
     if left:
         await end_signatures(work, case, left, present=False)
+
+
+def adults_part(before: KnownHousehold, after: KnownHousehold, today: date) -> bool:
+    """Whether an adult is no longer there. Whoever entered the household elsewhere knows both of them, and neither is
+    to be led to the other by the place that the two got together.
+
+    A source that names nobody says all of them anew: who is called as one of the new, and born on that day, is there
+    still.
+    """
+    known, there = ({each.person_id for each in household.persons} for household in (before, after))
+    new = {_called(each.person) for each in after.persons if each.person_id not in known}
+    return any(
+        each.person_id not in there
+        and _called(each.person) not in new
+        and age_band(each.person, today) is AgeBand.ADULT
+        for each in before.persons
+    )
+
+
+def _called(person: Person) -> tuple[str, str, date | None]:
+    return person.given_name, person.family_name, person.birth_date
 
 
 def known_persons(household: Household, source_keys: Sequence[str] = ()) -> tuple[KnownPerson, ...]:

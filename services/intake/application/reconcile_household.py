@@ -6,7 +6,7 @@ from datetime import date
 
 from services.chassis.ids import uuid7
 from services.intake.application.edit_household import changed_between, hide_together
-from services.intake.application.household_changed import household_changed
+from services.intake.application.household_changed import adults_part, household_changed
 from services.intake.application.ports import IntakeWork, KnownHousehold, KnownPerson, NeedRecord
 from services.intake.domain.agencies import Viewer
 from services.intake.domain.cases import Case
@@ -33,6 +33,8 @@ async def reconcile_household(work: IntakeWork, case: Case, row: ImportedHouseho
     if vault_changed:
         if left := _left(before, after):
             work.forgetting.forget(left)
+        if adults_part(before, after, work.today):
+            work.one_places.part(case.case_id)
         await work.vault.change(case, after)
         work.changes.record(case, facts.revision, changed_between(before, after), "")
     code = await _arrival_code(work, case, facts)
