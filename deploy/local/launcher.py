@@ -93,7 +93,8 @@ async def _bring_up(supervisor: Supervisor, parts: Plan, options: Options, progr
     intake = next((service for service in parts.services if service.name == "intake"), None)
     if intake is not None and options.people:
         door = f"http://{HOST}:{intake.around.doors[intake.name].http}"
-        progress.say(Notice("people", "ready", await people.register(door, parts.issuer, Users.read())))
+        known = await people.register(door, parts.issuer, Users.read(), parts.state.people)
+        progress.say(Notice("people", "ready", known))
 
 
 def _most_telling(failures: ExceptionGroup[Exception]) -> Exception:

@@ -142,6 +142,11 @@ class State:
         return self.folder / "launcher.lock"
 
     @property
+    def people(self) -> Path:
+        """What was said to intake of the ready-made agencies and users."""
+        return self.folder / "people"
+
+    @property
     def record(self) -> Path:
         """Every address of the running stack, for `status`, `advance` and the tests."""
         return self.folder / "stack.json"
