@@ -166,6 +166,8 @@ def _put_back(state: State, record: Record, folder: Path, service: str, keys: Pa
     for command in AFTER_RESTORE[service]:
         if run(state, record, service, command):
             raise StackError(f"{command[0]} failed, see above")
+    if service == KEPT_BY:
+        state.people.unlink(missing_ok=True)  # the backup may be older than what intake was told of them
 
 
 def stop(state: State) -> bool:
