@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from services.intake.application.find_person import log_shown, searching
 from services.intake.application.ports import IntakeWork, KnownPerson
 from services.intake.application.search_ports import Findable
+from services.intake.application.whole_household import whole_household
 from services.intake.domain.access import Sight, must_see
 from services.intake.domain.agencies import Asker
 from services.intake.domain.cases import Case
@@ -44,7 +45,7 @@ async def list_duplicates(work: IntakeWork, asker: Asker, case_id: CaseId) -> Du
     found = defaultdict[CaseId, list[Likeness]](list)
     others: dict[PersonId, Findable] = {}
     known = await work.vault.persons(case)
-    one_household = await _merged_with(work, case_id)
+    one_household = set(await whole_household(work, case_id))
     for each in known:
         for like, other in await _alike(work, case, each, one_household):
             found[other.case_id].append(like)
@@ -58,12 +59,6 @@ async def list_duplicates(work: IntakeWork, asker: Asker, case_id: CaseId) -> Du
         work, approach.viewer, (other for each in chosen for other in each.others.values()), "ListDuplicates"
     )
     return Duplicates(case.version, tuple(chosen))
-
-
-async def _merged_with(work: IntakeWork, case_id: CaseId) -> set[CaseId]:
-    """The cases that are said already to be with the same household, this one included."""
-    holding = [merge for merge in await work.merges.of([case_id]) if merge.holds]
-    return {case_id} | {each for merge in holding for each in (merge.kept, merge.merged)}
 
 
 async def _alike(
